@@ -1,0 +1,72 @@
+"""What a number found from a few runs leaves possible: the value, its interval at any level, its p-value anywhere.
+
+Every method here ends in a *confidence distribution* C: C(x) is the one-sided p-value of "the truth is at most x",
+so the interval of confidence c runs from C⁻¹((1 − c)/2) to C⁻¹((1 + c)/2). Intervals, p-values and verdicts that are
+read from the same C cannot contradict one another (Xie & Singh 2013, "Confidence distribution", Int. Stat. Rev. 81).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+CONFIDENCE = 0.95
+ONE_SIGMA = 0.8413447460685429  # Φ(1)
+
+
+class ConfidenceDistribution(Protocol):
+    """One-sided p-values as a function of the supposed truth, and its inverse."""
+
+    def cdf(self, x: float, /) -> float:
+        """Return the p-value of "the truth is at most x"; 1 minus it is that of "the truth is at least x"."""
+
+    def ppf(self, q: float, /) -> float:
+        """Return the x whose p-value is ``q``; infinite where no x is refused at that level."""
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """The data refuse no value at all: two-sided p-values are 1 and every interval is the whole line."""
+
+    def cdf(self, x: float) -> float:
+        """Return 0.5 between the ends of the line."""
+        return 0.5 if math.isfinite(x) else float(x > 0)
+
+    def ppf(self, q: float) -> float:
+        """Return the end of the line on the side of ``q``."""
+        return math.copysign(math.inf, q - 0.5)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value, what the runs leave possible around it, and how that was found.
+
+    ``n`` holds the number of runs of each arm; ``note`` says why there is no interval where there is none.
+    """
+
+    value: float
+    distribution: ConfidenceDistribution
+    n: tuple[int, ...]
+    method: str
+    note: str = ""
+
+    @classmethod
+    def without_interval(cls, value: float, n: tuple[int, ...], note: str) -> Estimate:
+        """Return a value about whose surroundings the data say nothing, with the reason."""
+        return cls(value, Unknown(), n, "none", note)
+
+    def interval(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
+        """Return the two-sided interval; an end is infinite where the data do not bound it."""
+        tail = (1 - confidence) / 2
+        return self.distribution.ppf(tail), self.distribution.ppf(1 - tail)
+
+    def p_value(self, threshold: float = 0.0) -> float:
+        """Return the two-sided p-value of "the truth is ``threshold``": 2 min(C, 1 − C)."""
+        below = self.distribution.cdf(threshold)
+        return 2 * min(below, 1 - below)
+
+    @property
+    def standard_error(self) -> float:
+        """Half the width of the 68.3 % interval, in the units of ``value``; infinite where nothing is known."""
+        return (self.distribution.ppf(ONE_SIGMA) - self.distribution.ppf(1 - ONE_SIGMA)) / 2

@@ -1,0 +1,62 @@
+"""How many times the mean of one arm is that of another: Fieller's interval."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from bnexp.analysis.statistics.estimate import Estimate
+from bnexp.analysis.statistics.sample import SampleMean, satterthwaite, why_unknown
+
+
+@dataclass(frozen=True)
+class Fieller:
+    """Confidence distribution of ρ = E a / E b from two independent means, less ``offset``.
+
+    ρ is tested through the plain difference a − ρb: C(ρ) = F((ρb − a)/√(v_a + ρ² v_b)), F of Student's t. Solved for ρ,
+    ρ = (ab + t √(v_a(b² − t² v_b) + v_b a²)) / (b² − t² v_b), unbounded once b lies within t of zero
+    (Fieller 1954, "Some problems in interval estimation", JRSS B 16).
+    """
+
+    a: SampleMean
+    b: SampleMean
+    df: float
+    offset: float
+
+    def cdf(self, x: float) -> float:
+        """Return C(x)."""
+        from scipy.special import stdtr
+
+        rho = x + self.offset
+        if math.isinf(rho):
+            return float(rho > 0)
+        scale = math.sqrt(self.a.variance + rho**2 * self.b.variance)
+        gap = rho * self.b.value - self.a.value
+        return float(stdtr(self.df, gap / scale)) if scale else (1 + math.copysign(1, gap)) / 2
+
+    def ppf(self, q: float) -> float:
+        """Return C⁻¹(q), infinite where b cannot be told from zero at that level."""
+        from scipy.special import stdtrit
+
+        t = float(stdtrit(self.df, q))
+        a, b = self.a, self.b
+        certain = b.value**2 - t**2 * b.variance
+        if certain <= 0:
+            return math.copysign(math.inf, t)
+        root = math.sqrt(a.variance * certain + b.variance * a.value**2)
+        return (a.value * b.value + t * root) / certain - self.offset
+
+
+def ratio(a: SampleMean, b: SampleMean, offset: float = 0.0) -> Estimate:
+    """Return E a / E b − ``offset`` with Fieller's interval and Satterthwaite's degrees of freedom.
+
+    Without an interval, and with the reason, for fewer than two runs of an arm, when all runs agree exactly, or when
+    the mean of b is not above 0.
+    """
+    n = (a.n, b.n)
+    value = a.value / b.value if b.value > 0 else math.nan
+    reason = why_unknown((a, b)) or ("" if b.value > 0 else "a ratio needs a positive mean to be measured against")
+    if reason:
+        return Estimate.without_interval(value - offset, n, reason)
+    df = satterthwaite((a.variance, value**2 * b.variance), (a.df, b.df))
+    return Estimate(value - offset, Fieller(a, b, df, offset), n, "Fieller")

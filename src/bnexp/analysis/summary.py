@@ -1,0 +1,104 @@
+"""What a person sees when runs are done: a table, and what to do next. Reads run folders only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bnexp.training.record import RunFolder
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One run of a multirun: the overrides that make its arm, its seed, its folder."""
+
+    arm: tuple[str, ...]
+    seed: int
+    path: Path
+
+    def result(self) -> dict[str, Any]:
+        """Return the run's result; one that has none yet is ``missing``."""
+        return RunFolder(self.path).read_result() or {"status": "missing", "metrics": {}}
+
+    def status(self) -> str:
+        """Return the run's status."""
+        return str(self.result()["status"])
+
+
+def result_line(name: str, result: Mapping[str, Any]) -> str:
+    """One line about one run."""
+    status = result["status"]
+    if "error" in result:
+        return f"{status:<12}{name}  {result['error']}"
+    if not result["metrics"]:
+        return f"{status:<12}{name}"
+    accuracy, seconds = result["metrics"]["test/accuracy"], result["seconds"]["total"]
+    again = "  (finished before; not repeated)" if result.get("repeated") is False else ""
+    return f"{status:<12}{name}  test accuracy {accuracy:.4f}  {seconds:.1f} s{again}"
+
+
+def print_result(path: Path, result: Mapping[str, Any]) -> None:
+    """Print a run's result as a table, where it lies, and what can be done with it."""
+    console = Console(highlight=False, soft_wrap=True)
+    if result["status"] == "running":
+        console.print(f"another process is training this run: {path}", markup=False)
+        return
+    if result["status"] == "failed":
+        console.print(f"failed: {result['error']}\ntraceback: {path / 'traceback.txt'}", markup=False)
+        return
+    metrics = result["metrics"]
+    table = Table("split", "accuracy", "loss", title=f"{path.parent.name}, seed {result['seed']}: {result['status']}")
+    table.add_row("validation", _number(metrics["val/accuracy"]), _number(metrics["val/loss"]))
+    table.add_row("test", _number(metrics["test/accuracy"]), _number(metrics["test/loss"]))
+    best = f"test at the best validation (epoch {metrics['best/epoch']:g})"
+    table.add_row(best, _number(metrics["best/test/accuracy"]), "")
+    console.print(table)
+    if result.get("repeated") is False:
+        console.print("This run was finished before and was not repeated; add rerun=true to train it again.")
+    else:
+        seconds = result["seconds"]
+        times = f"{seconds['total']:.1f} s ({seconds['train']:.1f} s training)"
+        console.print(f"{result['steps']} steps, {result['epochs']:g} epochs in {times}")
+    console.print(f"run folder: {path}", markup=False)
+    console.print(f"next:       bnexp dashboard {path.parent.parent}", markup=False)
+
+
+def print_summary(planned: Sequence[Planned]) -> None:
+    """Print mean ± standard deviation over seeds for each arm of a multirun."""
+    arms: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for item in planned:
+        arms.setdefault(item.arm, []).append(item.result())
+    table = Table(title="mean ± sd over seeds")
+    for column in ("arm", "n", "test accuracy", "validation accuracy", "not done"):
+        table.add_column(column, no_wrap=True)
+    for arm, results in arms.items():
+        finished = [result["metrics"] for result in results if result["status"] == "done"]
+        others = [result["status"] for result in results if result["status"] != "done"]
+        counts = ", ".join(f"{others.count(status)} {status}" for status in dict.fromkeys(others))
+        label = " ".join(_varying(arm, list(arms))) or "(all)"
+        test = mean_and_sd([metrics["test/accuracy"] for metrics in finished])
+        val = mean_and_sd([metrics["val/accuracy"] for metrics in finished])
+        table.add_row(label, str(len(finished)), test, val, counts)
+    Console(highlight=False, soft_wrap=True).print(table)
+
+
+def mean_and_sd(values: Sequence[float]) -> str:
+    """Write the mean, and the standard deviation (n − 1) where there are two values or more."""
+    if not values:
+        return "–"
+    return f"{fmean(values):.4f}" + (f" ± {stdev(values):.4f}" if len(values) > 1 else "")
+
+
+def _varying(arm: tuple[str, ...], arms: Sequence[tuple[str, ...]]) -> list[str]:
+    """Leave out the overrides that all arms share."""
+    return [word for word in arm if not all(word in other for other in arms)]
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"

@@ -1,0 +1,163 @@
+"""``bnexp completion``: the script that teaches a shell to complete bnexp's words, and the answers to its questions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from bnexp.cli.flags import CONFIG_DIR, HYDRA, Flag, parse
+from bnexp.cli.listing import defaults, parts, primary, read, search_path
+from bnexp.cli.main import COMMANDS
+from bnexp.config.folder import choices, groups
+from bnexp.errors import ConfigError
+
+HELP = """\
+usage: bnexp completion bash|zsh
+
+Print the script that completes commands, groups, choices, keys and flags. To have it in every new shell, add to
+  ~/.bashrc    eval "$(bnexp completion bash)"      (bash 4.4 or newer)
+  ~/.zshrc     eval "$(bnexp completion zsh)"
+"""
+
+# Both ask `bnexp completion --query INDEX -- WORD...` for the words that the word number INDEX may become, one a line.
+# Where there are none, the shell completes file names. Nothing is added after a word that wants to go on (norm=).
+BASH = r"""_bnexp() {
+    local line=${COMP_LINE:0:COMP_POINT} words
+    read -ra words <<< "$line"
+    [[ $line == *[[:space:]] ]] && words+=("")
+    local current=${words[-1]}
+    mapfile -t COMPREPLY < <("${words[0]}" completion --query $((${#words[@]} - 1)) -- "${words[@]}" 2> /dev/null)
+    # Bash takes = for the border of a word and replaces only what follows it.
+    [[ $current == *=* && $COMP_WORDBREAKS == *=* ]] && COMPREPLY=("${COMPREPLY[@]#"${current%%=*}="}")
+    [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *[=.] ]] && compopt -o nospace
+    return 0
+}
+complete -o default -F _bnexp bnexp
+"""
+
+ZSH = r"""_bnexp() {
+    local -a found
+    found=("${(@f)$("${words[1]}" completion --query $((CURRENT - 1)) \
+        -- "${(@Q)words[1,CURRENT - 1]}" "${(Q)PREFIX}" 2> /dev/null)}")
+    found=(${found:#})
+    if (( $#found == 0 )); then
+        compset -P '*='
+        _files
+        return
+    fi
+    local -a unfinished=(${(M)found:#*[=.]}) finished=(${found:#*[=.]})
+    compadd -Q -S '' -a unfinished
+    compadd -Q -a finished
+}
+(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }
+compdef _bnexp bnexp
+"""
+
+SCRIPTS = {"bash": BASH, "zsh": ZSH}
+
+
+def help_text() -> str:
+    """Return what ``bnexp completion --help`` prints."""
+    return HELP
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Print a shell's script, or what the shell asks for; return the exit status."""
+    match list(arguments):
+        case ["--query", index, "--", *words]:
+            for word in candidates(words[: int(index)], words[int(index)]):
+                print(word)
+        case [shell] if shell in SCRIPTS:
+            print(SCRIPTS[shell], end="")
+        case _:
+            raise ConfigError(
+                f"{' '.join(['completion', *arguments])}: name the shell; write bnexp completion bash or zsh"
+            )
+    return 0
+
+
+def candidates(before: Sequence[str], current: str) -> list[str]:
+    """Return what the word ``current`` may become after the words ``before``, the program's name being the first."""
+    match before:
+        case [_]:
+            words = [*COMMANDS, "help", "--help", "--version"]
+        case [_, "help"]:
+            words = list(COMMANDS)
+        case [_, "train", *arguments]:
+            words = _train(arguments, current)
+        case [_, "list", *arguments]:
+            words = _list(arguments, current)
+        case [_, "completion"]:
+            words = list(SCRIPTS)
+        case [_, "dashboard", *_] if current.startswith("-"):
+            words = ["--port", "--help"]
+        case _:
+            words = []
+    return [word for word in words if word.startswith(current)]
+
+
+def _train(arguments: Sequence[str], current: str) -> list[str]:
+    if (flag := _unfinished(arguments, HYDRA)) is not None:
+        return list(flag.choices)
+    key, equals, value = current.partition("=")
+    if key.startswith("-"):
+        with_choices = [f"{key}={choice}" for flag in HYDRA if key in flag.names for choice in flag.choices]
+        return with_choices if equals else [flag.names[0] for flag in HYDRA]
+    folders, overrides = _read_so_far(arguments, HYDRA)
+    if equals:
+        # Several choices with commas between them, as a multirun takes them: only the last is still being written.
+        done, comma, _ = value.rpartition(",")
+        return [f"{key}={done}{comma}{name}" for name in choices(folders, key) if name not in done.split(",")]
+    if "." in key:
+        return list(_keys(folders, overrides, key.partition(".")[0]))
+    return list(_first_words(folders))
+
+
+def _first_words(folders: Sequence[Path]) -> Iterator[str]:
+    chosen = defaults(folders)
+    for group in chosen:
+        # A group of one leaves nothing to choose, only values to set.
+        yield f"{group}=" if len(choices(folders, group)) > 1 else f"{group}."
+    own = read(primary(folders))
+    yield from (f"{key}=" for key in own if key not in ("defaults", "hydra"))
+
+
+def _keys(folders: Sequence[Path], overrides: Sequence[str], group: str) -> Iterator[str]:
+    """Yield the keys of ``group``, for the choices of it that the command line names, or for the default."""
+    named = [word.removeprefix(f"{group}=") for word in overrides if word.startswith(f"{group}=")]
+    chosen = named[-1] if named else defaults(folders).get(group, "")
+    files = [file for choice in chosen.split(",") for file in parts(folders, group, choice)]
+    keys = {key for file in files for key in _leaves(read(file), group)}
+    yield from (f"{key}=" for key in sorted(keys))
+
+
+def _leaves(content: dict[str, Any], prefix: str) -> Iterator[str]:
+    for key, value in content.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, f"{prefix}.{key}")
+        elif not key.startswith("_") and key != "defaults":
+            yield f"{prefix}.{key}"
+
+
+def _list(arguments: Sequence[str], current: str) -> list[str]:
+    if _unfinished(arguments, [CONFIG_DIR]) is not None:
+        return []
+    if current.startswith("-"):
+        return ["--config-dir", "--help"]
+    folders, words = _read_so_far(arguments, [CONFIG_DIR])
+    if not words:
+        return groups(folders)
+    return list(choices(folders, words[0])) if len(words) == 1 else []
+
+
+def _unfinished(arguments: Sequence[str], flags: Sequence[Flag]) -> Flag | None:
+    """Return the flag whose value the next word is."""
+    takers = (flag for flag in flags if flag.value and arguments and arguments[-1] in flag.names)
+    return next(takers, None)
+
+
+def _read_so_far(arguments: Sequence[str], flags: Sequence[Flag]) -> tuple[list[Path], list[str]]:
+    """Return the config folders and the plain words of a command line that is still being written."""
+    found, words = parse(arguments, flags, "")
+    return search_path(found), words

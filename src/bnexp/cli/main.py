@@ -1,0 +1,121 @@
+"""The command ``bnexp``: its subcommands, its help, and what becomes of an error.
+
+Nothing heavy is imported before a subcommand needs it, so help and mistakes answer at once.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from itertools import takewhile
+from typing import NamedTuple
+
+import bnexp
+from bnexp.errors import ConfigError, Terminated, did_you_mean
+
+
+class Command(NamedTuple):
+    """A subcommand.
+
+    Attributes:
+        summary: its line in ``bnexp --help``.
+        module: where ``run(arguments) -> exit status`` is.
+        help_module: where ``help_text()`` is, if ``module`` takes long to import.
+    """
+
+    summary: str
+    module: str
+    help_module: str = ""
+
+
+COMMANDS = {
+    "train": Command("train a network; with -m, every combination of choices", "bnexp.cli.train", "bnexp.cli.flags"),
+    "list": Command("what can be chosen, and what a choice does", "bnexp.cli.listing"),
+    "dashboard": Command("show the curves of all runs in TensorBoard", "bnexp.cli.dashboard"),
+    "completion": Command("complete words of the command line in bash or zsh", "bnexp.cli.completion"),
+}
+
+HELP_WORDS = ("--help", "-h")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``bnexp`` with the words ``argv`` (by default the process's own) and return the exit status.
+
+    0: done; 1: a run failed; 2: a mistake on the command line, told in one line; 130: Ctrl-C; 141: whoever read the
+    output has gone. Any other exception passes through with its traceback.
+    """
+    try:
+        status = _dispatch(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+        return status
+    except ConfigError as error:
+        print(f"bnexp: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except Terminated:
+        return 143
+    except BrokenPipeError:
+        if not _reader_has_gone():
+            raise
+        # What is still buffered goes nowhere; otherwise the interpreter complains while it shuts down.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _dispatch(words: list[str]) -> int:
+    name, *arguments = words or ["--help"]
+    if name == "--version":
+        print(f"bnexp {bnexp.__version__}")
+        return 0
+    if name == "help" or name in HELP_WORDS:
+        print(_help(arguments[0]) if arguments else _overview(), end="")
+        return 0
+    command = _command(name)
+    # After `--` stand words that belong to somebody else's command line: the completion's question.
+    if any(word in HELP_WORDS for word in takewhile(lambda word: word != "--", arguments)):
+        print(_help(name), end="")
+        return 0
+    status: int = import_module(command.module).run(arguments)
+    return status
+
+
+def _command(name: str) -> Command:
+    if name in COMMANDS:
+        return COMMANDS[name]
+    if "=" in name:
+        raise ConfigError(f"{name}: a command must come first; write bnexp train {name}")
+    hint = did_you_mean(name, [*COMMANDS, "help", "--help", "--version"]) or f"; choose from {', '.join(COMMANDS)}"
+    raise ConfigError(f"{name}: bnexp has no such {'flag' if name.startswith('-') else 'command'}{hint}")
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    rows = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
+    lines = [
+        f"bnexp {bnexp.__version__}: what do initialization and normalization do to the training of a network?",
+        "",
+        "usage: bnexp COMMAND [WORDS]",
+        "",
+        *rows,
+        "",
+        "A first run:   bnexp train model=convnet init=he norm=batch",
+        "More:          bnexp COMMAND --help, bnexp --version",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _help(name: str) -> str:
+    command = _command(name)
+    text: str = import_module(command.help_module or command.module).help_text()
+    return text
+
+
+def _reader_has_gone() -> bool:
+    """Whether the other end of standard output is closed (another pipe may have broken just as well)."""
+    poll = select.poll()
+    poll.register(sys.stdout, 0)
+    return bool(poll.poll(0))

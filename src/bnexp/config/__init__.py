@@ -1,0 +1,1 @@
+"""From words on the command line to a checked, plain configuration. The only room beside the CLI that knows Hydra."""

@@ -1,0 +1,103 @@
+"""Hydra's complaints in bnexp's words: one line with the value, the rule and the nearest valid name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+
+from bnexp.config.folder import choices, config_dir, groups
+from bnexp.config.targets import show
+from bnexp.errors import ConfigError, did_you_mean
+
+
+def explain(error: Exception, overrides: Sequence[str], user_dirs: Sequence[Path] = ()) -> ConfigError:
+    """Return a :class:`ConfigError` that says which of the ``overrides`` Hydra or OmegaConf could not take, and why."""
+    return ConfigError(mistake(overrides, user_dirs) or str(error).strip().splitlines()[0])
+
+
+def mistake(overrides: Sequence[str], user_dirs: Sequence[Path] = ()) -> str | None:
+    """Return a line about the first override that cannot be right, or None where all of them may be."""
+    folders = [*user_dirs, config_dir()]
+    parsed: list[Override] = []
+    for text in overrides:
+        try:
+            parsed.append(OverridesParser.create().parse_override(text))
+        except HydraException:
+            return f"{text}: must have the form key=value; put a value with spaces or brackets into quotes"
+    known_keys = keys_by_choice(folders)
+    chosen = _chosen(parsed)
+    for override in parsed:
+        key = override.key_or_group
+        if key.startswith("hydra") or override.is_add() or override.is_delete():
+            continue
+        line = _choice_mistake(override, folders) if key in groups(folders) else _key_mistake(key, known_keys, chosen)
+        if line:
+            return line
+    return None
+
+
+def _choice_mistake(override: Override, folders: Sequence[Path]) -> str | None:
+    group = override.key_or_group
+    known = choices(folders, group)
+    wanted = override.sweep_iterator() if override.is_sweep_override() else [override.value()]
+    wrong = next((show(name) for name in wanted if show(name) not in known), None)
+    if wrong is None:
+        return None
+    return f"{group}={wrong}: {group} has no such choice{did_you_mean(wrong, known)} (it has: {', '.join(known)})"
+
+
+def _key_mistake(key: str, known: Mapping[str, set[str]], chosen: Mapping[str, str]) -> str | None:
+    group, *rest = key.split(".")
+    owners = known.get(key, set())
+    if not rest:
+        return None if owners else f"{key}: there is no such key or group{did_you_mean(key, [*known, *chosen])}"
+    if group not in chosen:
+        return f"{key}: there is no such group{did_you_mean(group, chosen)}"
+    if not owners:
+        return f"{key}: there is no such key{did_you_mean(key, known)}"
+    if chosen[group] in owners:
+        return None
+    others = ", ".join(f"{group}={name}" for name in sorted(owners))
+    return f"{key}: {group}={chosen[group]} has no such key; these have: {others}"
+
+
+def _chosen(overrides: Sequence[Override]) -> dict[str, str]:
+    """The choice of each group: the default, or the one among the overrides (the first of a sweep)."""
+    defaults = _read(config_dir() / "train.yaml")["defaults"]
+    chosen = {group: name for entry in defaults if isinstance(entry, dict) for group, name in entry.items()}
+    for override in overrides:
+        if override.key_or_group in chosen:
+            value = next(iter(override.sweep_iterator())) if override.is_sweep_override() else override.value()
+            chosen[override.key_or_group] = str(value)
+    return {group: name for group, name in chosen.items() if not group.startswith("override ")}
+
+
+def keys_by_choice(folders: Sequence[Path]) -> dict[str, set[str]]:
+    """All dotted keys that a run's configuration can have, each with the choices of its group that have it."""
+    found: dict[str, set[str]] = {key: {"train"} for key in _flat(_read(config_dir() / "train.yaml"), "")}
+    for group in groups(folders):
+        for name, file in choices(folders, group).items():
+            node = _read(file)
+            parts = [file.parent / f"{part}.yaml" for part in node.get("defaults", []) if str(part).startswith("_")]
+            for source in [file, *(part for part in parts if part.exists())]:
+                for key in _flat(_read(source), f"{group}."):
+                    found.setdefault(key, set()).add(name)
+    return found
+
+
+def _read(file: Path) -> dict[str, Any]:
+    return yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+
+
+def _flat(node: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    for key, value in node.items():
+        if key not in ("defaults", "hydra", "_target_", "_partial_"):
+            yield f"{prefix}{key}"
+            if isinstance(value, dict):
+                yield from _flat(value, f"{prefix}{key}.")

@@ -1,0 +1,1 @@
+"""Network architectures. Each receives its input's shape, the number of classes, an activation and a norm."""

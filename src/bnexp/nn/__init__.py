@@ -1,0 +1,1 @@
+"""Plain PyTorch parts: initializers, normalizers, noise. Nothing here knows configs, data or training."""

@@ -1,0 +1,37 @@
+"""What a normalizer is to a model: something done to each layer's weight, its outputs, or both.
+
+Models receive one :class:`Norm` and never ask which it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+
+def unchanged(layer: nn.Module) -> nn.Module:
+    """Leave a layer's weight as it is."""
+    return layer
+
+
+def no_features(num_features: int, spatial: bool) -> nn.Module:
+    """Leave a layer's outputs as they are."""
+    return nn.Identity()
+
+
+@dataclass(frozen=True)
+class Norm:
+    """One way to normalize a network.
+
+    Attributes:
+        features: ``features(num_features, spatial)`` returns the module that normalizes a layer's outputs of shape
+            (N, num_features) or, where ``spatial``, (N, num_features, H, W).
+        weight: reparametrizes a convolution or linear layer (weight norm, spectral norm) and returns it.
+        input: whether one more ``features`` module stands in front of the network.
+    """
+
+    features: Callable[[int, bool], nn.Module] = no_features
+    weight: Callable[[nn.Module], nn.Module] = unchanged
+    input: bool = False

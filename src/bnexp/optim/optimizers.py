@@ -1,0 +1,133 @@
+"""The optimizers, each ``torch.optim``'s own, with the parameters sorted into those that decay and those that don't.
+
+Where textbooks differ, PyTorch's form holds: momentum is v ← μ v + g without the factor 1 − μ, ε stands outside the
+root, and ``weight_decay`` adds λ θ to the gradient (L2) in every optimizer but ``adamw``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import torch
+from torch import nn, optim
+
+from bnexp.ranges import Fraction, Interval, NonNegative, Positive
+
+
+def parameter_groups(model: nn.Module, weight_decay: float, decay_all: bool) -> list[dict[str, Any]]:
+    """Split the trainable parameters into those with weight decay and those without.
+
+    Weights of convolutions and linear layers have two or more dimensions and decay; biases and the parameters of
+    norms have one and do not, unless ``decay_all`` (the usual practice; Goyal et al. 2017, section 5.3).
+    """
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    decaying = [parameter for parameter in parameters if decay_all or parameter.dim() > 1]
+    others = [parameter for parameter in parameters if not decay_all and parameter.dim() <= 1]
+    groups = [{"params": decaying, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
+
+
+def _fused(model: nn.Module) -> bool:
+    """Whether PyTorch has a fused kernel of SGD and Adam for the device of ``model``."""
+    return next(model.parameters()).device.type in ("cpu", "cuda", "mps")
+
+
+def sgd(model: nn.Module, *, lr: Positive, weight_decay: NonNegative, decay_all: bool) -> optim.SGD:
+    """Stochastic gradient descent.
+
+    Formula: θ ← θ − lr · (g + λ θ)
+    Source: Robbins & Monro 1951.
+    """
+    return optim.SGD(parameter_groups(model, weight_decay, decay_all), lr=lr, fused=_fused(model))
+
+
+def momentum(
+    model: nn.Module, *, lr: Positive, momentum: Fraction, weight_decay: NonNegative, decay_all: bool
+) -> optim.SGD:
+    """SGD with heavy-ball momentum.
+
+    Formula: v ← μ v + g + λ θ (v = g + λ θ at the first step); θ ← θ − lr · v
+    Source: Polyak 1964; Sutskever et al. 2013. The averaging form, v ← μ v + (1 − μ) g, is the same at lr / (1 − μ).
+    """
+    groups = parameter_groups(model, weight_decay, decay_all)
+    return optim.SGD(groups, lr=lr, momentum=momentum, fused=_fused(model))
+
+
+def nesterov(
+    model: nn.Module,
+    *,
+    lr: Positive,
+    momentum: Annotated[Fraction, Interval(low=0, open_low=True)],
+    weight_decay: NonNegative,
+    decay_all: bool,
+) -> optim.SGD:
+    """SGD with Nesterov momentum.
+
+    Formula: v ← μ v + g + λ θ; θ ← θ − lr · (g + λ θ + μ v)
+    Source: Nesterov 1983 in the form of Sutskever et al. 2013.
+    """
+    groups = parameter_groups(model, weight_decay, decay_all)
+    return optim.SGD(groups, lr=lr, momentum=momentum, nesterov=True, fused=_fused(model))
+
+
+def rmsprop(
+    model: nn.Module,
+    *,
+    lr: Positive,
+    alpha: Fraction,
+    eps: Positive,
+    momentum: Fraction,
+    weight_decay: NonNegative,
+    decay_all: bool,
+) -> optim.RMSprop:
+    """RMSProp: each coordinate's step divided by a running root mean square of its gradient.
+
+    Formula: v ← α v + (1 − α) g²; θ ← θ − lr · g / (√v + ε)
+    Source: Tieleman & Hinton 2012, lecture 6.5. Its learning rate is a hyperparameter like any other.
+    """
+    groups = parameter_groups(model, weight_decay, decay_all)
+    return optim.RMSprop(groups, lr=lr, alpha=alpha, eps=eps, momentum=momentum)
+
+
+def adam(
+    model: nn.Module,
+    *,
+    lr: Positive,
+    beta1: Fraction,
+    beta2: Fraction,
+    eps: Positive,
+    weight_decay: NonNegative,
+    decay_all: bool,
+) -> optim.Adam:
+    """Adam; its ``weight_decay`` is L2, added to the gradient.
+
+    Formula: m ← β₁ m + (1 − β₁) g; v ← β₂ v + (1 − β₂) g²; θ ← θ − lr · (m / (1 − β₁ᵗ)) / (√(v / (1 − β₂ᵗ)) + ε)
+    Source: Kingma & Ba 2015, algorithm 1.
+    """
+    groups = parameter_groups(model, weight_decay, decay_all)
+    return optim.Adam(groups, lr=lr, betas=(beta1, beta2), eps=eps, fused=_fused(model))
+
+
+def adamw(
+    model: nn.Module,
+    *,
+    lr: Positive,
+    beta1: Fraction,
+    beta2: Fraction,
+    eps: Positive,
+    weight_decay: NonNegative,
+    decay_all: bool,
+) -> optim.AdamW:
+    """Adam with decoupled weight decay.
+
+    Formula: θ ← θ − lr · λ θ, then Adam's step on the bare gradient
+    Source: Loshchilov & Hutter 2019, algorithm 2 (PyTorch multiplies λ by the learning rate).
+    """
+    groups = parameter_groups(model, weight_decay, decay_all)
+    return optim.AdamW(groups, lr=lr, betas=(beta1, beta2), eps=eps, fused=_fused(model))
+
+
+def set_lr_(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Give every parameter group the learning rate ``lr``."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr

@@ -1,0 +1,84 @@
+"""Batches cut from a dataset that lives on the device: an index, an augmentation, a scale."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from bnexp.data.augment import Augmentation, Plan
+from bnexp.data.dataset import Dataset, Examples
+from bnexp.seeding import generator
+
+
+class Scale:
+    """Standardize inputs: (x − mean) / std per channel or feature, on the device, images as ``channels_last``."""
+
+    def __init__(self, dataset: Dataset, device: torch.device) -> None:
+        self.is_image = len(dataset.input_shape) == 3
+        shape = (-1, 1, 1) if self.is_image else (-1,)
+        self.mean, self.std = (value.view(shape).to(device) for value in (dataset.mean, dataset.std))
+        self.shift, self.factor = -self.mean / self.std, 1 / self.std
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Map inputs (B, …) in the dataset's units to float32 with mean 0 and standard deviation 1."""
+        if not self.is_image:
+            return (inputs - self.mean) / self.std  # in this order: a year lies far from 0 in units of its spread
+        images = inputs.to(dtype=torch.float32, memory_format=torch.channels_last)
+        return torch.addcmul(self.shift, images, self.factor)
+
+
+def on_device(examples: Examples, device: torch.device) -> Examples:
+    """Copy a split to the device, once."""
+    return Examples(examples.inputs.to(device), examples.labels.to(device))
+
+
+class TrainingBatches:
+    """The training batches of every step: step s takes the (s mod steps_per_epoch)-th part of its epoch's order.
+
+    Order and augmentation of an epoch come from generators of that epoch, so any step can be entered directly.
+
+    Attributes:
+        batch_size: examples a step.
+        steps_per_epoch: ⌊num_examples / batch_size⌋.
+    """
+
+    def __init__(
+        self, examples: Examples, scale: Scale, augmentation: Augmentation, *, batch_size: int, seed: int
+    ) -> None:
+        self.examples = examples
+        self.scale = scale
+        self.augmentation = augmentation
+        self.batch_size = batch_size
+        self.seed = seed
+        self.steps_per_epoch = len(examples) // batch_size
+        self._epoch = -1
+        self._order = torch.empty(0)
+        self._plan: Plan | None = None
+
+    def at(self, step: int) -> tuple[Tensor, Tensor]:
+        """Return the standardized inputs (B, …) and labels (B,) of ``step``."""
+        epoch, position = divmod(step, self.steps_per_epoch)
+        if epoch != self._epoch:
+            self._enter(epoch)
+        rows = slice(position * self.batch_size, (position + 1) * self.batch_size)
+        chosen = self._order[rows]
+        inputs, labels = self.examples.inputs[chosen], self.examples.labels[chosen]
+        if self._plan is not None:
+            inputs = self._plan.apply(inputs, self._plan.parameters[rows])
+        return self.scale(inputs), labels
+
+    def _enter(self, epoch: int) -> None:
+        device = self.examples.labels.device
+        num_examples = len(self.examples)
+        self._order = torch.randperm(num_examples, generator=generator(self.seed, "order", epoch)).to(device)
+        plan = self.augmentation(num_examples, generator(self.seed, "augment", epoch))
+        self._plan = plan and Plan(plan.parameters.to(device), plan.apply)
+        self._epoch = epoch
+
+
+def evaluation_batches(examples: Examples, scale: Scale, batch_size: int = 1000) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield all of a split in its own order, standardized; the last batch may be smaller."""
+    for inputs, labels in zip(examples.inputs.split(batch_size), examples.labels.split(batch_size), strict=True):
+        yield scale(inputs), labels

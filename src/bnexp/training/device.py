@@ -1,0 +1,51 @@
+"""Which device a run uses, and with how many threads."""
+
+from __future__ import annotations
+
+import platform
+import re
+from math import prod
+from typing import Literal
+
+import torch
+
+from bnexp.errors import ConfigError, did_you_mean
+
+SMALL_INPUT = 1024
+"""Values of one input below which threads wait more than they work: on 8 × 8 images one process with two threads did
+half the work of two processes with one thread each."""
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device called ``name``; ``auto`` takes CUDA, then Apple's mps, then the CPU.
+
+    Raises:
+        ConfigError: for a name that is none, or a device that this machine lacks.
+    """
+    if name == "auto":
+        found = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        return torch.device(found)
+    kind, _, index = name.partition(":")
+    if not re.fullmatch("cpu|mps|cuda(:(0|[1-9][0-9]*))?", name):
+        names = ["auto", "cpu", "cuda", "mps"]
+        raise ConfigError(f"training.device={name} must be auto, cpu, cuda, cuda:N or mps" + did_you_mean(kind, names))
+    num_devices = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[kind]
+    if int(index or 0) >= num_devices:
+        raise ConfigError(
+            f"training.device={name}: this machine has {num_devices} such devices; use training.device=auto or cpu"
+        )
+    return torch.device(name)
+
+
+def choose_threads(threads: int | Literal["auto"], input_shape: tuple[int, ...]) -> int:
+    """Return the number of CPU threads; ``auto`` is 1 for small inputs, else what PyTorch found the machine to have."""
+    if threads != "auto":
+        return threads
+    return 1 if prod(input_shape) < SMALL_INPUT else torch.get_num_threads()
+
+
+def device_name(device: torch.device) -> str:
+    """Return the name of the hardware, for the record."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type} ({platform.processor() or platform.machine()})"

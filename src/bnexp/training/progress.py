@@ -1,0 +1,134 @@
+"""Telling a person how a run goes on: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Protocol, Self
+
+from bnexp.training.record import Row
+
+
+class Reporter(Protocol):
+    """Who is told how a run goes on."""
+
+    def start(self, step: int, num_steps: int, batch_size: int) -> None:
+        """Training begins, or goes on, after ``step`` of ``num_steps`` steps."""
+
+    def step(self, step: int) -> None:
+        """``step`` steps are done."""
+
+    def row(self, row: Row) -> None:
+        """An evaluation is done."""
+
+    def say(self, line: str) -> None:
+        """Something happened that the user should know."""
+
+
+class PlainLines:
+    """A line at most every few seconds, for logs and pipes."""
+
+    def __init__(self, name: str, seconds_between: float = 5.0) -> None:
+        self.name = name
+        self.seconds_between = seconds_between
+        self.num_steps = 0
+        self.last = time.monotonic()
+
+    def __enter__(self) -> Self:
+        """Nothing to open."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing to close."""
+
+    def start(self, step: int, num_steps: int, batch_size: int) -> None:
+        """Say where a resumed run goes on."""
+        self.num_steps = num_steps
+        if step:
+            self.say(f"{self.name}: goes on after step {step} of {num_steps}")
+
+    def step(self, step: int) -> None:
+        """Say nothing."""
+
+    def row(self, row: Row) -> None:
+        """Print the evaluation if the last line is old enough, or if it is the last."""
+        if time.monotonic() - self.last < self.seconds_between:
+            return
+        self.last = time.monotonic()
+        self.say(f"{self.name}: epoch {row['epoch']:g}, step {row['step']}/{self.num_steps}, {scores(row)}")
+
+    def say(self, line: str) -> None:
+        """Print a line on stderr."""
+        print(line, file=sys.stderr, flush=True)
+
+
+class Bar:
+    """A progress bar with loss, accuracy, examples a second and the time left."""
+
+    SECONDS_BETWEEN = 0.1
+
+    def __init__(self, name: str) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed:.0f}/{task.total:.0f} steps"),
+            TextColumn("{task.fields[scores]}"),
+            TextColumn("{task.fields[speed]}"),
+            TimeRemainingColumn(compact=True),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self.task = self.bar.add_task(name, total=1, scores="", speed="")
+        self.batch_size = 0
+        self.last_time = 0.0
+        self.last_step = 0
+
+    def __enter__(self) -> Self:
+        """Show the bar."""
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take the bar away."""
+        self.bar.stop()
+
+    def start(self, step: int, num_steps: int, batch_size: int) -> None:
+        """Set the length."""
+        self.batch_size, self.last_step, self.last_time = batch_size, step, time.monotonic()
+        self.bar.update(self.task, total=num_steps, completed=step)
+
+    def step(self, step: int) -> None:
+        """Move on, ten times a second at most: a step must not wait for the terminal."""
+        now = time.monotonic()
+        if now - self.last_time >= self.SECONDS_BETWEEN:
+            speed = (step - self.last_step) * self.batch_size / (now - self.last_time)
+            self.bar.update(self.task, completed=step, speed=f"{speed:,.0f} examples/s")
+            self.last_time, self.last_step = now, step
+
+    def row(self, row: Row) -> None:
+        """Show the scores; the evaluation's own time does not count in the speed."""
+        self.bar.update(self.task, completed=row["step"], scores=scores(row))
+        self.last_time = time.monotonic()
+
+    def say(self, line: str) -> None:
+        """Print a line above the bar."""
+        self.bar.console.print(line, markup=False, highlight=False)
+
+
+def scores(row: Row) -> str:
+    """The numbers of an evaluation in a few words."""
+    loss, val_accuracy = row["train/loss"], row["val/accuracy"]
+    return f"loss {float('nan') if loss is None else loss:.4f}, val accuracy {val_accuracy:.4f}"
+
+
+def reporter(name: str) -> Bar | PlainLines:
+    """Return a bar where stderr is a terminal, else plain lines."""
+    return Bar(name) if sys.stderr.isatty() else PlainLines(name)

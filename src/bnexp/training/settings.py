@@ -1,0 +1,37 @@
+"""How a run is trained: the config group ``training``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from bnexp.ranges import Count, Fraction, Location, Positive
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How long, how much at a time, and where.
+
+    Attributes:
+        epochs: passes over the training split.
+        batch_size: examples a step; ``full`` takes the whole training split (gradient descent). An epoch has
+            ⌊num_examples / batch_size⌋ steps: what is left over waits for another epoch's order, so that every step
+            has the same shape.
+        eval_every: epochs between two evaluations; may be a part of an epoch.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` …, ``mps``.
+        precision: ``fp32``, or ``bf16`` for autocast to bfloat16.
+        threads: threads of a CPU run, or ``auto``.
+        label_smoothing: ε of the training loss (Szegedy et al. 2016, section 7).
+        gradient_clip: largest 2-norm of the gradient of all parameters together (Pascanu et al. 2013).
+        early_stopping: evaluations without a better validation accuracy before the training ends.
+    """
+
+    epochs: Count
+    batch_size: Count | Literal["full"]
+    eval_every: Positive
+    device: Annotated[str, Location()]
+    precision: Literal["fp32", "bf16"]
+    threads: Count | Literal["auto"]
+    label_smoothing: Fraction
+    gradient_clip: Positive | None
+    early_stopping: Count | None

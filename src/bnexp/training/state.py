@@ -1,0 +1,69 @@
+"""What a run is made of, and what it has done so far: all that a checkpoint has to hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from bnexp.data.augment import Augmentation
+from bnexp.data.dataset import Dataset
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a run is made of, on the device where it runs.
+
+    ``schedule(step, num_steps)`` is the factor on the optimizer's learning rate. ``noise`` is the generator of dropout
+    and other noise, the only one whose state must be saved: the others start anew each epoch.
+    """
+
+    dataset: Dataset
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    schedule: Callable[[int, int], float]
+    augmentation: Augmentation
+    noise: torch.Generator
+    device: torch.device
+
+
+@dataclass
+class Progress:
+    """What a run has done so far.
+
+    Accuracies are fractions; "best" is the evaluation with the best validation accuracy.
+    """
+
+    step: int = 0
+    seconds_train: float = 0.0
+    seconds_total: float = 0.0
+    initial_loss: float | None = None
+    best_step: int = 0
+    best_val_accuracy: float = -1.0
+    best_test_accuracy: float = 0.0
+    evaluations_since_best: int = 0
+    diverged_step: int | None = None
+
+
+def capture(parts: Parts, progress: Progress, fingerprint: str) -> dict[str, Any]:
+    """Return the state of a run, as a checkpoint holds it."""
+    return {
+        "fingerprint": fingerprint,
+        "model": parts.model.state_dict(),
+        "optimizer": parts.optimizer.state_dict(),
+        "noise": parts.noise.get_state(),
+        "torch": torch.get_rng_state(),
+        "progress": asdict(progress),
+    }
+
+
+def restore(state: dict[str, Any], parts: Parts) -> Progress:
+    """Bring the parts to a captured state; return how far the run was."""
+    parts.model.load_state_dict(state["model"])
+    parts.optimizer.load_state_dict(state["optimizer"])
+    parts.noise.set_state(state["noise"])
+    torch.set_rng_state(state["torch"])
+    return Progress(**state["progress"])

@@ -1,0 +1,61 @@
+"""One training step, with static shapes and nothing that waits for the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from bnexp.training.settings import Settings
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+class Step:
+    """Forward, backward, update; losses and correct counts wait on the device until an evaluation fetches them."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        loss: Loss,
+        settings: Settings,
+        device: torch.device,
+        max_steps: int,
+    ) -> None:
+        self.model = model
+        self.optimizer = optimizer
+        self.loss = loss
+        self.gradient_clip = settings.gradient_clip
+        self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self.autocast = autocast(settings, device)
+        self.losses = torch.zeros(max_steps, device=device)
+        self.num_correct = torch.zeros((), dtype=torch.int64, device=device)
+        self.num_steps = 0
+
+    def __call__(self, inputs: Tensor, labels: Tensor) -> None:
+        """Train on one batch: inputs (B, …), labels (B,)."""
+        with self.autocast:
+            logits = self.model(inputs).float()
+            loss = self.loss(logits, labels)
+        loss.backward()
+        if self.gradient_clip is not None:
+            nn.utils.clip_grad_norm_(self.parameters, self.gradient_clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.losses[self.num_steps] = loss.detach()
+        self.num_correct += (logits.detach().argmax(1) == labels).sum()
+        self.num_steps += 1
+
+    def fetch(self) -> tuple[list[float], int]:
+        """Return the loss of each step since the last call, and the number of correct answers; start counting anew."""
+        losses, num_correct = self.losses[: self.num_steps].tolist(), int(self.num_correct)
+        self.num_steps = 0
+        self.num_correct.zero_()
+        return losses, num_correct
+
+
+def autocast(settings: Settings, device: torch.device) -> torch.autocast:
+    """Return the context of forward passes: bfloat16 where ``training.precision=bf16``, else as is."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=settings.precision == "bf16")

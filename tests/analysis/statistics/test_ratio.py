@@ -1,0 +1,52 @@
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from bnexp.analysis.statistics.ratio import ratio
+from bnexp.analysis.statistics.sample import sample_mean
+
+A = np.array([14.0, 11.0, 12.0, 16.0, 13.5])
+B = np.array([20.0, 24.0, 19.0, 26.0])
+
+
+def test_at_the_ends_of_the_interval_welchs_statistic_of_a_minus_rho_b_is_the_t_quantile():
+    estimate = ratio(sample_mean(A), sample_mean(B))
+    df = stats.ttest_ind(A, estimate.value * B, equal_var=False).df
+    low, high = estimate.interval()
+    assert estimate.value == pytest.approx(A.mean() / B.mean())
+    assert stats.ttest_ind(A, low * B, equal_var=False).statistic == pytest.approx(stats.t.ppf(0.975, df))
+    assert stats.ttest_ind(A, high * B, equal_var=False).statistic == pytest.approx(stats.t.ppf(0.025, df))
+
+
+def test_the_interval_and_the_p_value_agree():
+    estimate = ratio(sample_mean(A), sample_mean(B))
+    assert [estimate.p_value(end) for end in estimate.interval()] == pytest.approx([0.05, 0.05])
+    assert estimate.distribution.cdf(-math.inf) == 0
+    assert estimate.distribution.cdf(math.inf) == 1
+
+
+def test_an_offset_of_one_turns_the_ratio_into_a_relative_difference():
+    plain, relative = ratio(sample_mean(A), sample_mean(B)), ratio(sample_mean(A), sample_mean(B), offset=1.0)
+    assert relative.value == pytest.approx(plain.value - 1)
+    assert relative.interval() == pytest.approx(tuple(end - 1 for end in plain.interval()))
+    assert relative.p_value(-0.3) == pytest.approx(plain.p_value(0.7))
+
+
+def test_a_baseline_that_cannot_be_told_from_zero_leaves_the_ratio_unbounded():
+    estimate = ratio(sample_mean([1.0, 1.1, 0.9]), sample_mean([-2.0, 0.5, 3.0]))
+    assert estimate.interval() == (-math.inf, math.inf)
+
+
+def test_a_baseline_at_or_below_zero_has_no_ratio():
+    estimate = ratio(sample_mean(A), sample_mean([-1.0, -2.0]))
+    assert math.isnan(estimate.value)
+    assert "positive" in estimate.note
+
+
+def test_one_constant_arm_still_gives_an_interval_and_two_do_not():
+    constant = sample_mean([10.0, 10.0, 10.0])
+    low, high = ratio(constant, sample_mean(B)).interval()
+    assert 0 < low < 10 / B.mean() < high < math.inf
+    assert ratio(constant, constant).interval() == (-math.inf, math.inf)

@@ -1,0 +1,116 @@
+"""Flags may stand anywhere; Hydra's own parser is the judge of where they end up."""
+
+import re
+import shlex
+
+import pytest
+from hydra._internal.utils import get_args_parser
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bnexp.cli.flags import CONFIG_DIR, HYDRA, flags_first, help_text, parse
+from bnexp.errors import ConfigError
+
+
+def test_the_table_of_flags_is_hydras_own() -> None:
+    theirs = {
+        frozenset(action.option_strings): (
+            action.nargs != 0,
+            tuple(action.choices or ()),
+            action.const if action.nargs == "?" else None,
+        )
+        for action in get_args_parser()._actions
+        if action.option_strings
+    }
+    ours = {frozenset(flag.names): (flag.value is not None, flag.choices, flag.alone) for flag in HYDRA}
+    assert ours == theirs
+
+
+def test_overrides_on_both_sides_of_a_flag_reach_hydra() -> None:
+    arguments = ["norm=batch", "-m", "init=he,xavier", "--config-dir", "mine", "seed=range(3)"]
+    with pytest.raises(SystemExit):
+        get_args_parser().parse_args(arguments)
+    parsed = get_args_parser().parse_args(flags_first(arguments))
+    assert parsed.overrides == ["norm=batch", "init=he,xavier", "seed=range(3)"]
+    assert parsed.multirun
+    assert parsed.config_dir == "mine"
+
+
+SPELLINGS = st.sampled_from(
+    [
+        *(
+            [name]
+            for flag in HYDRA
+            for name in flag.names
+            if flag.value is None and flag.names[0] not in ("--version",)
+        ),
+        *(
+            [name, value]
+            for flag in HYDRA
+            for name in flag.names
+            if flag.value
+            for value in flag.choices or ("x", "a=b")
+        ),
+        *(
+            [f"{name}={value}"]
+            for flag in HYDRA
+            for name in flag.names
+            if flag.value
+            for value in flag.choices or ("x", "a=b")
+        ),
+        ["--info"],
+        ["-i"],
+    ]
+)
+OVERRIDES = st.sampled_from(
+    ["norm=batch", "init=he,xavier", "optimizer.lr=-1", "~schedule", "+a.b=c", "seed=range(3)"]
+).map(lambda word: [word])
+
+
+@given(st.lists(SPELLINGS | OVERRIDES, max_size=6))
+def test_hydra_reads_shuffled_words_as_it_reads_flags_and_overrides_apart(parts: list[list[str]]) -> None:
+    overrides = [word for part in parts for word in part if not part[0].startswith("-")]
+    flags = [word for part in parts for word in part if part[0].startswith("-")]
+    expected = get_args_parser().parse_args(flags)
+    expected.overrides = overrides
+    assert get_args_parser().parse_args(flags_first([word for part in parts for word in part])) == expected
+
+
+def test_info_without_a_value_leaves_the_next_override_alone() -> None:
+    assert flags_first(["--info", "norm=batch"]) == ["--info=all", "norm=batch"]
+    assert flags_first(["norm=batch", "-i", "defaults"]) == ["--info=defaults", "norm=batch"]
+
+
+def test_of_a_flag_given_twice_the_last_value_counts_as_with_argparse() -> None:
+    assert parse(["-cd", "a", "word", "--config-dir=b"], [CONFIG_DIR], "list") == ({"--config-dir": "b"}, ["word"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--multrun"], "--multrun: bnexp train has no such flag; did you mean '--multirun'?"),
+        (["--zzzzzzz"], "--zzzzzzz: bnexp train has no such flag; bnexp train --help shows the flags"),
+        (["--config-dir"], "--config-dir: the flag lacks its value; write --config-dir DIR"),
+        (["--config-dir="], "--config-dir: the flag lacks its value; write --config-dir DIR"),
+        (["-cd", "--multirun"], "-cd: the flag lacks its value; write -cd DIR"),
+        (["--cfg"], "--cfg: the flag lacks its value; give it one of job, hydra, all"),
+        (["-c", "norm=batch"], "-c=norm=batch: must be one of job, hydra, all"),
+        (["--cfg=jop"], "--cfg=jop: must be one of job, hydra, all; did you mean 'job'?"),
+        (["--info=default"], "must be one of all, config, defaults"),
+        (["--multirun=3"], "--multirun=3: the flag takes no value; write --multirun"),
+    ],
+)
+def test_a_mistaken_flag_gets_one_line_that_says_what_to_write(arguments: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)) as caught:
+        flags_first(["norm=batch", *arguments])
+    assert "\n" not in str(caught.value)
+
+
+def test_the_examples_and_flags_of_the_help_are_understood() -> None:
+    examples = re.findall(r"^  bnexp (train.*?)(?:   .*)?$", help_text(), re.MULTILINE)
+    assert len(examples) == 5
+    for example in examples:
+        _, *arguments = shlex.split(example)
+        get_args_parser().parse_args(flags_first(arguments))
+    known = {name for flag in HYDRA for name in flag.names}
+    assert known.issuperset(re.findall(r"(?<!\S)--?[a-z][a-z-]*", help_text()))

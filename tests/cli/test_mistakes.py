@@ -1,0 +1,171 @@
+"""What a user gets wrong costs one clear line, exit status 2, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from tests.conftest import command
+
+from bnexp.cli.main import main
+
+
+@pytest.fixture
+def bnexp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """The command line in this process, which saves two seconds a test; one test below starts a process of its own."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words: str) -> subprocess.CompletedProcess[str]:
+        status = main(words)
+        captured = capsys.readouterr()
+        return subprocess.CompletedProcess(words, status, captured.out, captured.err)
+
+    return call
+
+
+WRONG = {
+    "norm=bacth": "norm has no such choice; did you mean 'batch'?",
+    "nrom=batch": "nrom: there is no such key or group; did you mean 'norm'?",
+    "init=he +init.gian=2": "init.gian: init=he has no 'gian'",
+    "init=xavier +init.gian=2": "init.gian: init=xavier has no 'gian'; did you mean 'gain'?",
+    "init=xavier init.gian=2": "init.gian: there is no such key; did you mean 'init.gain'?",
+    "init=xavier init.gain=abc": "init.gain=abc must be a number",
+    "init.gain=2": "init=default has no such key; these have: ",
+    "norm=group norm.num_groups=3 model.width=64": (
+        "norm.num_groups=3 does not divide 64 channels; use 1, 2, 4, 8, 16, 32 or 64"
+    ),
+    "optimizer.lr=0": "optimizer.lr=0 must be greater than 0",
+    "optimizer.lr=-1": "optimizer.lr=-1 must be greater than 0",
+    "optimizer.lr=nan": "optimizer.lr=nan must be greater than 0",
+    "optimizer.lr=inf": "optimizer.lr=inf must be greater than 0",
+    "training.epochs=0": "training.epochs=0 must be at least 1",
+    "training.epochs=1.5": "training.epochs=1.5 must be a whole number",
+    "training.precision=fp8": "training.precision=fp8 must be one of fp32, bf16",
+    "training.batch_size=5000": "training.batch_size=5000 is more than the 1295 training examples",
+    "training.device=gpu": "training.device=gpu must be auto, cpu, cuda, cuda:N or mps",
+    "training.device=cuda:99": "training.device=cuda:99: this machine has",
+    "model=mlp norm=batch training.batch_size=1": "norm=batch needs more than one value per channel in training",
+    "model=convnet dataset=breast_cancer": "model=convnet needs images",
+    "model=mlp dataset=breast_cancer augment=flip": "augment=flip needs images",
+    "model.depth=2": "model.depth=2 is less than model.num_stages=3",
+    "model=resnet model.depth=21": "model.depth=21 is not 6n + 2",
+    "dataset=image_folder": "dataset.root",
+    "dataset=image_folder dataset.root=nowhere": "nowhere",
+    "dataset=csv dataset.target=y": "dataset.path",
+    "dataset=csv dataset.path=nowhere.csv dataset.target=y model=mlp": "nowhere.csv",
+    "seed=-1": "seed=-1 must be at least 0",
+    "seed=one": "seed=one must be a whole number",
+    "+colour=red": "colour: there is no such key",
+    "norm=null": "norm=null: norm has no such choice",
+    "output_dir=/dev/null/runs": "/dev/null is a file, not a folder",
+    "-m init=he,xavir": "init=xavir: init has no such choice; did you mean 'xavier'?",
+    "-m init=he optimizer.lr=0.1,0": "optimizer.lr=0 must be greater than 0",
+    "--multirnu": "--multirun",
+}
+
+
+@pytest.mark.parametrize("words", WRONG)
+def test_a_mistake_is_one_line_and_status_2(words: str, bnexp, tmp_path: Path) -> None:
+    done = bnexp("train", *words.split(" "))
+    assert_refused(done, WRONG[words])
+    assert list(tmp_path.iterdir()) == []
+
+
+def assert_refused(done, message: str) -> None:
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert done.stdout == ""
+
+
+def test_the_process_ends_with_status_2(tmp_path: Path) -> None:
+    done = subprocess.run(command("train", "norm=bacth"), cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert_refused(done, "norm has no such choice; did you mean 'batch'?")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cuda_device_that_is_absent_is_refused(bnexp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    done = bnexp("train", "training.device=cuda")
+    assert_refused(done, "training.device=cuda: this machine has 0 such devices; use training.device=auto or cpu")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_published_data_that_are_absent_offline_are_asked_for_in_one_line(
+    bnexp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "")
+    done = bnexp("train", "dataset=cifar10", f"dataset.root={tmp_path}/data")
+    assert_refused(done, f"{tmp_path}/data")
+    assert not list(tmp_path.rglob("*.part"))
+    assert not (tmp_path / "outputs").exists()
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    root = tmp_path / "images"
+    for split in ("train", "test"):
+        for name in ("cat", "dog"):
+            (root / split / name).mkdir(parents=True)
+            for index in range(12):
+                Image.new("RGB", (8, 8), (index, 0, 0)).save(root / split / name / f"{index}.png")
+    return root
+
+
+def test_an_empty_class_folder_is_named(bnexp, images: Path, tmp_path: Path) -> None:
+    (images / "train" / "eel").mkdir()
+    (images / "test" / "eel").mkdir()
+    assert_refused(bnexp("train", "dataset=image_folder", f"dataset.root={images}"), "eel")
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_a_corrupt_image_is_named(bnexp, images: Path, tmp_path: Path) -> None:
+    (images / "train" / "cat" / "3.png").write_bytes(b"no image")
+    assert_refused(bnexp("train", "dataset=image_folder", f"dataset.root={images}"), "3.png")
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_class_lists_that_differ_are_named(bnexp, images: Path, tmp_path: Path) -> None:
+    (images / "test" / "dog").rename(images / "test" / "wolf")
+    assert_refused(bnexp("train", "dataset=image_folder", f"dataset.root={images}"), "'dog' is in train/ only")
+    assert not (tmp_path / "outputs").exists()
+
+
+CSV_MISTAKES = {
+    "missing target": ("a,b,y\n" + "1,2,0\n3,4,1\n" * 20, "label", "label"),
+    "constant target": ("a,b,y\n" + "1,2,0\n3,4,0\n" * 20, "y", "y"),
+    "text in a number column": ("a,b,y\n" + "1,2,0\n3,4,1\n" * 20 + "oops,5,1\n", "y", "oops"),
+}
+
+
+@pytest.mark.parametrize("mistake", CSV_MISTAKES)
+def test_a_mistake_in_a_table_is_named(mistake: str, bnexp, tmp_path: Path) -> None:
+    content, target, named = CSV_MISTAKES[mistake]
+    (tmp_path / "table.csv").write_text(content)
+    done = bnexp("train", "dataset=csv", "dataset.path=table.csv", f"dataset.target={target}", "model=mlp")
+    assert_refused(done, named)
+    assert not (tmp_path / "outputs").exists()
+
+
+TARGETS = [
+    "os.system",
+    "builtins.open",
+    "bnexp.cli.main.main",
+    "bnexp.data.cache.os.remove",
+    "torch.hub.load",
+    "subprocess.run",
+]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_target_outside_the_allowed_packages_is_refused(target: str, bnexp, tmp_path: Path) -> None:
+    (tmp_path / "mine" / "norm").mkdir(parents=True)
+    (tmp_path / "mine" / "norm" / "evil.yaml").write_text(f"_target_: {target}\ncommand: touch canary\n")
+    done = bnexp("train", "--config-dir", "mine", "norm=evil")
+    assert_refused(done, f"norm._target_={target} is outside the packages that a config may call")
+    assert not (tmp_path / "canary").exists()
+    assert not (tmp_path / "outputs").exists()

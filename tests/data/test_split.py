@@ -1,0 +1,179 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bnexp.data.dataset import Dataset, Examples, Source
+from bnexp.data.split import split
+from bnexp.errors import ConfigError
+
+
+def numbered(counts: list[int], first: int = 0) -> Examples:
+    """Return rows whose one feature is their number, sorted by class as an image folder is."""
+    labels = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+    return Examples(torch.arange(first, first + len(labels)).float()[:, None], labels)
+
+
+def source_of(examples: Examples, test: Examples | None = None) -> Source:
+    return Source(examples, tuple(f"c{label}" for label in range(int(examples.labels.max()) + 1)), test)
+
+
+def parted(source: Source, seed: int = 0, val: float = 0.1, test: float = 0.2, subset: float = 1.0) -> Dataset:
+    generator = torch.Generator().manual_seed(seed)
+    return split(source, generator, val_fraction=val, test_fraction=test, subset=subset)
+
+
+def numbers(examples: Examples) -> list[int]:
+    return [int(number) for number in examples.inputs[:, 0]]
+
+
+def class_counts(examples: Examples) -> list[int]:
+    return torch.bincount(examples.labels).tolist()
+
+
+def test_shares_are_kept_class_by_class():
+    dataset = parted(source_of(numbered([100, 40, 10])))
+    assert class_counts(dataset.test) == [20, 8, 2]  # a fifth of all
+    assert class_counts(dataset.val) == [8, 3, 1]  # a tenth of the other 80, 32 and 8
+    assert class_counts(dataset.train) == [72, 29, 7]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    counts=st.lists(st.integers(3, 40), min_size=2, max_size=6),
+    val=st.floats(0.001, 0.999),
+    test=st.floats(0.001, 0.999),
+    seed=st.integers(0, 1000),
+)
+def test_every_example_is_in_one_split_with_its_label_and_every_class_in_each(
+    counts: list[int], val: float, test: float, seed: int
+):
+    source = source_of(numbered(counts))
+    dataset = parted(source, seed, val, test)
+    parts = (dataset.train, dataset.val, dataset.test)
+    assert sorted(number for part in parts for number in numbers(part)) == list(range(sum(counts)))
+    for part in parts:
+        assert torch.equal(part.labels, source.examples.labels[numbers(part)])
+        assert len(class_counts(part)) == len(counts)
+        assert min(class_counts(part)) >= 1
+
+
+def test_a_given_test_set_is_kept_whole():
+    source = source_of(numbered([50, 50]), numbered([7, 5], first=100))
+    dataset = parted(source, test=0.5)
+    assert sorted(numbers(dataset.test)) == list(range(100, 112))
+    assert class_counts(dataset.test) == [7, 5]
+    assert sorted(numbers(dataset.train) + numbers(dataset.val)) == list(range(100))
+    assert class_counts(dataset.val) == [5, 5]
+
+
+@pytest.mark.parametrize("with_test", [True, False])
+def test_a_subset_makes_training_and_validation_smaller_and_leaves_the_test_set(with_test: bool):
+    source = source_of(numbered([100, 50]), numbered([10, 10], first=150) if with_test else None)
+    whole, part = parted(source), parted(source, subset=0.5)
+    assert numbers(part.test) == numbers(whole.test)
+    assert class_counts(part.val) == ([5, 2] if with_test else [4, 2])
+    assert class_counts(part.train) == ([45, 23] if with_test else [36, 18])
+    kept = {*numbers(part.train), *numbers(part.val)}
+    assert kept < {*numbers(whole.train), *numbers(whole.val)}
+
+
+def test_a_tiny_subset_keeps_one_example_of_each_class_in_training_and_validation():
+    dataset = parted(source_of(numbered([100, 100])), subset=0.001)
+    assert class_counts(dataset.train) == [1, 1]
+    assert class_counts(dataset.val) == [1, 1]
+
+
+def test_the_same_generator_state_gives_the_same_splits_and_another_gives_others():
+    source = source_of(numbered([100, 100]))
+    first, same, other = parted(source, seed=1), parted(source, seed=1), parted(source, seed=2)
+    for name in ("train", "val", "test"):
+        assert numbers(getattr(first, name)) == numbers(getattr(same, name))
+        assert {*numbers(getattr(first, name))} != {*numbers(getattr(other, name))}
+
+
+@pytest.mark.parametrize("with_test", [True, False])
+def test_consecutive_examples_mix_the_classes_of_a_sorted_source(with_test: bool):
+    dataset = parted(source_of(numbered([500, 500]), numbered([500, 500], first=1000) if with_test else None))
+    for part in (dataset.train, dataset.val, dataset.test):
+        half = part.labels[: len(part) // 2].double().mean()
+        assert 0.35 < half < 0.65  # in the sorted source it is 0
+
+
+@pytest.mark.parametrize(
+    ("examples", "test", "message"),
+    [
+        (
+            numbered([2, 9]),
+            None,
+            "class 'c0' has too few examples \\(2\\), training, validation and test each need one of every",
+        ),
+        (
+            numbered([9, 1]),
+            numbered([5, 5]),
+            "class 'c1' has too few examples \\(1\\), training and validation each need one",
+        ),
+        (numbered([9, 0, 9]), None, "class 'c1' has too few examples \\(0\\)"),
+    ],
+)
+def test_a_class_with_too_few_examples_is_named(examples: Examples, test: Examples | None, message: str):
+    with pytest.raises(ConfigError, match=f"^dataset: {message}.*; add examples or take the class out$"):
+        parted(source_of(examples, test))
+
+
+def test_the_scale_of_images_is_that_of_the_training_images_per_channel():
+    torch.manual_seed(0)
+    images = torch.randint(0, 256, (60, 3, 5, 4), dtype=torch.uint8) // torch.tensor([1, 2, 5])[:, None, None]
+    labels = torch.arange(60) % 2
+    dataset = parted(source_of(Examples(images.byte(), labels)))
+    train = dataset.train.inputs.numpy().astype(np.float64)
+    assert dataset.mean.dtype == dataset.std.dtype == torch.float32
+    np.testing.assert_allclose(dataset.mean.numpy(), train.mean(axis=(0, 2, 3)), rtol=1e-7)
+    np.testing.assert_allclose(dataset.std.numpy(), train.std(axis=(0, 2, 3)), rtol=1e-7)
+    assert dataset.input_shape == (3, 5, 4)
+
+
+def test_the_scale_of_rows_is_that_of_the_training_rows_even_far_from_zero():
+    torch.manual_seed(0)
+    rows = torch.randn(200, 3) * torch.tensor([1.0, 50.0, 0.001]) + torch.tensor([1e5, 0.0, 3.0])
+    dataset = parted(source_of(Examples(rows, torch.arange(200) % 2)))
+    train = dataset.train.inputs.numpy().astype(np.float64)
+    np.testing.assert_allclose(dataset.mean.numpy(), train.mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(dataset.std.numpy(), train.std(axis=0), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "inputs", [torch.full((30, 2, 3, 3), 77, dtype=torch.uint8), torch.full((30, 2), 0.1, dtype=torch.float32)]
+)
+def test_the_std_of_what_is_constant_is_one(inputs: torch.Tensor):
+    dataset = parted(source_of(Examples(inputs, torch.arange(30) % 2)))
+    assert dataset.std.tolist() == [1.0, 1.0]
+    assert torch.equal(dataset.mean, inputs.float().flatten(1)[0, [0, -1]])
+
+
+def test_missing_values_become_the_median_of_the_training_examples():
+    rows = numbered([50, 50]).inputs.repeat(1, 2) ** 2
+    rows[::7, 1] = float("nan")
+    dataset = parted(source_of(Examples(rows, torch.arange(100) % 2)))
+    squares = dataset.train.inputs[:, 0].numpy()
+    present = squares[np.sqrt(squares).astype(int) % 7 != 0]
+    median = np.percentile(present, 50, method="lower")
+    for part in (dataset.train, dataset.val, dataset.test):
+        was_missing = part.inputs[:, 0].sqrt().int() % 7 == 0
+        assert was_missing.any()
+        assert (part.inputs[was_missing, 1] == float(median)).all()
+        assert torch.equal(part.inputs[~was_missing, 1], part.inputs[~was_missing, 0])
+    np.testing.assert_allclose(dataset.mean[1], dataset.train.inputs[:, 1].numpy().mean(), rtol=1e-6)
+
+
+def test_a_feature_that_no_training_example_has_becomes_zero():
+    examples = numbered([50, 50])
+    source = source_of(examples)
+    tested = numbers(parted(source).test)
+    only_tested = torch.full((100, 1), float("nan"))
+    only_tested[tested] = 5.0
+    dataset = parted(source_of(Examples(torch.cat([examples.inputs, only_tested], dim=1), examples.labels)))
+    assert (dataset.train.inputs[:, 1] == 0).all()
+    assert (dataset.test.inputs[:, 1] == 5).all()
+    assert (dataset.mean[1], dataset.std[1]) == (0, 1)

@@ -1,0 +1,57 @@
+"""Every choice of every group, as the folder listing has them, is built and trained for one step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bnexp import experiment
+from bnexp.config.compose import compose_run, composing
+from bnexp.config.folder import choices, config_dir, groups
+
+RUN_GROUPS = [group for group in groups([config_dir()]) if group != "study"]
+ALL = [(group, name) for group in RUN_GROUPS for name in choices([config_dir()], group)]
+
+NEEDS = {
+    "csv": ["dataset.path={csv}", "dataset.target=label", "model=mlp"],
+    "image_folder": ["dataset.root={images}"],
+    "breast_cancer": ["model=mlp"],
+    "fixup": ["model=resnet", "model.depth=8"],
+    "ghost_batch": ["training.batch_size=256"],
+}
+PUBLISHED = {"mnist", "fashion_mnist", "cifar10", "cifar100", "credit"}
+SMALL = ["training.epochs=1", "training.batch_size=full", "dataset.subset=0.2", "model.depth=3", "model.width=8"]
+
+
+def make_inputs(folder: Path) -> dict[str, Path]:
+    generator = np.random.default_rng(0)
+    for name in ("cats", "dogs"):
+        (folder / "images" / name).mkdir(parents=True)
+        for index in range(20):
+            pixels = generator.integers(256, size=(8, 8, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / "images" / name / f"{index}.png")
+    rows = "\n".join(f"{index},{index % 3},{'yes' if index % 2 else 'no'}" for index in range(60))
+    (folder / "rows.csv").write_text(f"a,b,label\n{rows}\n")
+    return {"csv": folder / "rows.csv", "images": folder / "images"}
+
+
+@pytest.mark.parametrize(("group", "name"), ALL, ids=[f"{group}={name}" for group, name in ALL])
+def test_every_choice_trains_a_step(group: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    inputs = make_inputs(tmp_path)
+    words = [word.format(**inputs) for word in NEEDS.get(name, [])]
+    if name in PUBLISHED:
+        pytest.skip("needs files that are not bundled; trained on in tests/system where BNEXP_DATA has them")
+    overrides = [*SMALL, f"{group}={name}", *words, f"output_dir={tmp_path}/out"]
+    if name == "resnet":
+        overrides.append("model.depth=8")
+    with composing():
+        composed = compose_run(overrides)
+    prepared = experiment.prepare(*composed)
+    result = experiment.run(prepared)
+    assert result["status"] == "done", result
+    assert result["steps"] == 1
+    assert 0 <= result["metrics"]["test/accuracy"] <= 1

@@ -1,0 +1,87 @@
+"""A file is old or new at every moment, also when the disk is full or the process is told to stop."""
+
+import os
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from bnexp.training.atomic import write_atomically
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    return path
+
+
+def only(path):
+    """The content of ``path``, nothing else being left in its folder."""
+    assert list(path.parent.iterdir()) == [path]
+    return path.read_bytes()
+
+
+def test_the_new_content_replaces_the_old(path):
+    write_atomically(path, b"new")
+    assert only(path) == b"new"
+
+
+def test_a_file_that_was_not_there_is_made(tmp_path):
+    write_atomically(tmp_path / "file", b"")
+    assert only(tmp_path / "file") == b""
+
+
+def test_the_content_is_on_the_disk_before_it_takes_the_old_ones_place(path, monkeypatch):
+    events = []
+    fsync, replace = os.fsync, os.replace
+
+    def watched_fsync(descriptor):
+        is_folder = os.path.isdir(f"/dev/fd/{descriptor}")  # noqa: PTH112
+        events.append(("folder" if is_folder else "file", path.read_bytes()))
+        fsync(descriptor)
+
+    def watched_replace(source, target):
+        events.append(("replace", path.read_bytes()))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", watched_fsync)
+    monkeypatch.setattr(os, "replace", watched_replace)
+    write_atomically(path, b"new")
+    assert events == [("file", b"old"), ("replace", b"old"), ("folder", b"new")]
+
+
+@pytest.mark.parametrize("function", ["fsync", "replace"])
+@pytest.mark.parametrize("interruption", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_the_old_content_stays_where_writing_fails(path, monkeypatch, function, interruption):
+    def fail(*_arguments):
+        raise interruption
+
+    monkeypatch.setattr(os, function, fail)
+    with pytest.raises(type(interruption)):
+        write_atomically(path, b"new")
+    assert only(path) == b"old"
+
+
+def test_the_old_content_stays_where_half_of_the_new_fits(path):
+    """In a process that may write files of 4 kB at most, as on a disk that fills up."""
+    code = """
+import pathlib, signal, sys
+from bnexp.training.atomic import write_atomically
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+try:
+    write_atomically(pathlib.Path(sys.argv[1]), bytes(8192))
+except OSError as error:
+    print(error.strerror)
+"""
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", code, str(path)],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limit)),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "File too large\n"
+    assert only(path) == b"old"

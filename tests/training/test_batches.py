@@ -1,0 +1,164 @@
+"""Batches: standardized right, each example once an epoch, the same ones whatever else a run does."""
+
+import itertools
+
+import pytest
+import torch
+from torch import nn
+
+from bnexp.data.augment import crop_flip, flip, none
+from bnexp.data.dataset import Dataset, Examples
+from bnexp.training.batches import Scale, TrainingBatches, evaluation_batches, on_device
+
+CPU = torch.device("cpu")
+
+
+def dataset(inputs, mean=None, std=None):
+    examples = Examples(inputs, torch.arange(len(inputs)))
+    dims = [0] if inputs.dim() == 2 else [0, 2, 3]
+    mean = inputs.double().mean(dims).float() if mean is None else mean
+    std = inputs.double().std(dims).float() if std is None else std
+    return Dataset(examples, examples, examples, ("only",), mean, std)
+
+
+def images(num_images, channels=3, height=4, width=5):
+    return torch.randint(256, (num_images, channels, height, width), generator=torch.Generator().manual_seed(0)).byte()
+
+
+def unscaled(num_features):
+    return Scale(dataset(torch.zeros(1, num_features), torch.zeros(num_features), torch.ones(num_features)), CPU)
+
+
+def numbered(num_examples, batch_size, seed=0, augmentation=none):
+    """Batches of rows that hold their own index, as their labels do."""
+    rows = torch.arange(num_examples, dtype=torch.float32)[:, None]
+    examples = Examples(rows, torch.arange(num_examples))
+    return TrainingBatches(examples, unscaled(1), augmentation, batch_size=batch_size, seed=seed)
+
+
+def labels(batches, steps):
+    return [batches.at(step)[1].tolist() for step in steps]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_are_standardized_per_channel(channels):
+    x = images(50, channels)
+    data = dataset(x)
+    found = Scale(data, CPU)(x)
+    mean, std = (value.double()[:, None, None] for value in (data.mean, data.std))
+    torch.testing.assert_close(found.double(), (x.double() - mean) / std, rtol=1e-6, atol=1e-6)
+    assert found.dtype == torch.float32
+    assert found.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_rows_are_standardized_per_feature():
+    torch.manual_seed(0)
+    rows = torch.randn(200, 3) * torch.tensor([20.0, 3000.0, 1e-3]) + torch.tensor([40.0, 5000.0, 0.0])
+    data = dataset(rows)
+    found = Scale(data, CPU)(rows)
+    expected = (rows.double() - data.mean.double()) / data.std.double()
+    torch.testing.assert_close(found.double(), expected, rtol=1e-6, atol=1e-6)
+    assert found.dtype == torch.float32
+
+
+def test_a_feature_far_from_zero_keeps_its_precision():
+    numbers = torch.arange(1_000_000, 1_000_100, dtype=torch.float32)[:, None]  # whole numbers: exact in float32
+    data = dataset(numbers, torch.tensor([1_000_050.0]), torch.tensor([30.0]))
+    expected = (numbers.double() - 1_000_050) / 30
+    torch.testing.assert_close(Scale(data, CPU)(numbers).double(), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_a_hundred_points_in_batches_of_4_are_25_iterations_and_25_moving_average_updates_an_epoch():
+    batches = numbered(100, 4)
+    norm = nn.BatchNorm1d(1)
+    for step in range(batches.steps_per_epoch):
+        norm(batches.at(step)[0])
+    assert batches.steps_per_epoch == 25
+    assert norm.num_batches_tracked == 25
+    assert sorted(itertools.chain(*labels(batches, range(25)))) == list(range(100))
+
+
+@pytest.mark.parametrize(("num_examples", "batch_size"), [(10, 3), (7, 7), (7, 1), (103, 10)])
+def test_an_epoch_takes_every_example_at_most_once_and_leaves_less_than_a_batch(num_examples, batch_size):
+    batches = numbered(num_examples, batch_size)
+    per_epoch = batches.steps_per_epoch
+    assert per_epoch == num_examples // batch_size
+    for epoch in range(3):
+        taken = labels(batches, range(epoch * per_epoch, (epoch + 1) * per_epoch))
+        assert all(len(batch) == batch_size for batch in taken)
+        assert len(set(itertools.chain(*taken))) == per_epoch * batch_size
+
+
+def test_examples_left_over_get_their_turn_in_another_epoch():
+    batches = numbered(10, 6)  # one step an epoch, four left over
+    assert set(itertools.chain(*labels(batches, range(20)))) == set(range(10))
+
+
+def test_inputs_stay_with_their_labels():
+    batches = numbered(50, 8)
+    for step in range(15):
+        inputs, targets = batches.at(step)
+        assert torch.equal(inputs[:, 0], targets.float())
+
+
+def test_the_order_depends_on_seed_and_epoch_alone():
+    flat = {
+        (batch_size, augmentation): list(itertools.chain(*labels(numbered(24, batch_size, 5, augmentation), range(n))))
+        for batch_size, n, augmentation in [(4, 12, none), (8, 6, none), (24, 2, none)]
+    }
+    torch.manual_seed(99)
+    first = flat.popitem()[1]
+    assert all(order == first for order in flat.values())
+    assert first[:24] != first[24:]  # two epochs
+    assert labels(numbered(24, 4, seed=6), range(12)) != labels(numbered(24, 4, seed=5), range(12))
+
+
+def test_augmentation_does_not_change_which_examples_come_when():
+    x, scale = images(12), Scale(dataset(images(12)), CPU)
+    examples = Examples(x, torch.arange(12))
+    taken = [
+        labels(TrainingBatches(examples, scale, augmentation, batch_size=4, seed=0), range(6))
+        for augmentation in (none, flip, lambda num, generator: crop_flip(num, generator, padding=2))
+    ]
+    assert taken[0] == taken[1] == taken[2]
+
+
+@pytest.mark.parametrize("augmentation", [none, lambda num, generator: crop_flip(num, generator, padding=2)])
+def test_any_step_can_be_entered_directly(augmentation):
+    data = dataset(images(22))
+
+    def fresh():
+        return TrainingBatches(data.train, Scale(data, CPU), augmentation, batch_size=4, seed=3)
+
+    walked = fresh()
+    expected = [walked.at(step) for step in range(15)]
+    for step in [14, 0, 7, 6, 5]:
+        for batches in (fresh(), walked):
+            inputs, targets = batches.at(step)
+            assert torch.equal(inputs, expected[step][0])
+            assert torch.equal(targets, expected[step][1])
+
+
+def test_each_image_is_augmented_anew_in_every_epoch():
+    data = dataset(images(1).expand(6, -1, -1, -1).contiguous())  # six times the same image
+    augmentation = lambda num, generator: crop_flip(num, generator, padding=2)  # noqa: E731
+    batches = TrainingBatches(data.train, Scale(data, CPU), augmentation, batch_size=6, seed=0)
+    seen = torch.cat([batches.at(epoch)[0] for epoch in range(10)])
+    assert len(torch.unique(seen, dim=0)) > 30  # 60 draws from 50 shifts and mirrors give 35 on average
+
+
+def test_augmented_images_are_zero_beyond_their_edge_before_they_are_scaled():
+    white = torch.full((8, 1, 4, 4), 200, dtype=torch.uint8)
+    data = dataset(white, torch.tensor([100.0]), torch.tensor([50.0]))
+    augmentation = lambda num, generator: crop_flip(num, generator, padding=2)  # noqa: E731
+    inputs, _ = TrainingBatches(data.train, Scale(data, CPU), augmentation, batch_size=8, seed=0).at(0)
+    assert inputs.unique().tolist() == pytest.approx([-2, 2])  # (0 − 100) / 50 and (200 − 100) / 50
+
+
+@pytest.mark.parametrize(("num_examples", "batch_size", "sizes"), [(5, 2, [2, 2, 1]), (4, 2, [2, 2]), (3, 10, [3])])
+def test_evaluation_takes_every_example_in_order(num_examples, batch_size, sizes):
+    examples = on_device(Examples(torch.arange(num_examples).float()[:, None], torch.arange(num_examples)), CPU)
+    batches = list(evaluation_batches(examples, unscaled(1), batch_size))
+    assert [len(targets) for _, targets in batches] == sizes
+    assert torch.cat([inputs for inputs, _ in batches])[:, 0].tolist() == list(range(num_examples))
+    assert torch.cat([targets for _, targets in batches]).tolist() == list(range(num_examples))

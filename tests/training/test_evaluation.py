@@ -1,0 +1,89 @@
+"""Scores against a plain loop over examples in Python's own floating point."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from bnexp.training.evaluation import evaluate
+
+FULL = torch.autocast("cpu", enabled=False)
+
+
+def batches(num_examples, size, num_classes=4):
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(num_examples, 6, generator=generator)
+    labels = torch.randint(num_classes, (num_examples,), generator=generator)
+    return list(zip(inputs.split(size), labels.split(size), strict=True))
+
+
+def one_by_one(model, data):
+    """Mean of log Σ exp z − z_label, and the portion where no logit is above the label's."""
+    losses, correct = [], []
+    for inputs, labels in data:
+        for x, label in zip(inputs, labels.tolist(), strict=True):
+            logits = model(x[None])[0].tolist()
+            losses.append(math.log(sum(math.exp(z) for z in logits)) - logits[label])
+            correct.append(max(logits) == logits[label])
+    return sum(losses) / len(losses), sum(correct) / len(correct)
+
+
+@pytest.mark.parametrize("size", [1, 7, 50, 1000])
+def test_it_equals_a_plain_loop_over_the_examples_whatever_the_batches(size):
+    torch.manual_seed(0)
+    model = nn.Linear(6, 4)
+    score = evaluate(model, batches(100, size), FULL)
+    loss, accuracy = one_by_one(model, batches(100, 100))
+    assert score.loss == pytest.approx(loss, rel=1e-5)
+    assert score.accuracy == accuracy
+
+
+def test_equal_logits_score_the_logarithm_of_the_number_of_classes():
+    model = nn.Linear(6, 4)
+    nn.init.zeros_(model.weight)
+    nn.init.zeros_(model.bias)
+    assert evaluate(model, batches(40, 10), FULL).loss == pytest.approx(math.log(4), rel=1e-6)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_running_statistics_are_used_and_left_as_they_are_and_the_mode_comes_back(training):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 4)).train(training)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    first = evaluate(model, batches(60, 20), FULL)
+    assert evaluate(model, batches(60, 60), FULL) == pytest.approx(first, rel=1e-5)
+    assert all(module.training is training for module in model.modules())
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_no_gradient_is_kept():
+    seen = []
+    model = nn.Linear(6, 4)
+    model.register_forward_hook(lambda _module, _inputs, output: seen.append(output.requires_grad))
+    evaluate(model, batches(4, 2), FULL)
+    assert seen == [False, False]
+
+
+def test_in_bfloat16_the_forward_pass_is_and_the_loss_is_not():
+    torch.manual_seed(0)
+    model, seen = nn.Linear(6, 4), []
+    full = evaluate(model, batches(100, 50), FULL)
+    model.register_forward_hook(lambda _module, _inputs, output: seen.append(output.dtype))
+    half = evaluate(model, batches(100, 50), torch.autocast("cpu", torch.bfloat16))
+    assert set(seen) == {torch.bfloat16}
+    assert half.loss == pytest.approx(full.loss, rel=0.01)
+    assert half.loss != full.loss
+
+
+def test_logits_that_are_no_numbers_give_a_loss_that_is_none():
+    model = nn.Linear(6, 4)
+    nn.init.constant_(model.weight, math.nan)
+    score = evaluate(model, batches(10, 5), FULL)
+    assert math.isnan(score.loss)
+    assert 0 <= score.accuracy <= 1
+
+
+def test_a_split_without_examples_has_no_score():
+    with pytest.raises(ValueError, match="without examples"):
+        evaluate(nn.Linear(6, 4), [], FULL)

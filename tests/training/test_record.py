@@ -1,0 +1,108 @@
+"""The run folder's files: strict JSON, whole lines, nothing beyond the checkpoint."""
+
+import json
+import math
+
+import pytest
+
+from bnexp.training.record import RunFolder, finite, read_rows
+
+
+def row(step, **changes):
+    return {"step": step, "epoch": step / 10, "train/loss": 1 / (step + 1)} | changes
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return RunFolder(tmp_path)
+
+
+def strict(text):
+    """Parse JSON as its standard has it, without Python's NaN and Infinity."""
+
+    def refuse(constant):
+        raise ValueError(constant)
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_rows_come_back_as_they_were_appended(folder):
+    rows = [row(step) for step in range(5)]
+    for one in rows:
+        folder.append_row(one)
+    assert read_rows(folder.metrics) == rows
+    assert [strict(line) for line in folder.metrics.read_text().splitlines()] == rows
+
+
+def test_numbers_come_back_to_the_last_bit(folder):
+    folder.append_row(row(1, **{"train/loss": 0.1 + 0.2, "lr": 5e-324}))
+    assert read_rows(folder.metrics)[0]["train/loss"] == 0.1 + 0.2
+    assert read_rows(folder.metrics)[0]["lr"] == 5e-324
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_json_lacks_is_null(folder, value):
+    folder.append_row(row(1, **{"val/loss": value}))
+    folder.write_result({"metrics": {"val/loss": value, "all": [1.0, value, (value,)]}, "steps": 1})
+    assert strict(folder.metrics.read_text())["val/loss"] is None
+    assert strict(folder.result.read_text())["metrics"] == {"val/loss": None, "all": [1.0, None, [None]]}
+
+
+def test_finite_leaves_everything_else_as_it_is():
+    value = {"a": [1, 2.5, "nan", None, True, {"b": -0.0}]}
+    assert finite(value) == value
+
+
+@pytest.mark.parametrize("length", [1, 10, -2])
+def test_a_last_line_that_was_cut_short_is_left_out(folder, length):
+    folder.append_row(row(1))
+    with folder.metrics.open("a") as file:
+        file.write((json.dumps(row(2)) + "\n")[:length])
+    assert read_rows(folder.metrics) == [row(1)]
+
+
+def test_rows_beyond_the_checkpoint_are_cut_off_and_the_next_begins_a_line(folder):
+    for step in (10, 20, 30):
+        folder.append_row(row(step))
+    with folder.metrics.open("a") as file:
+        file.write('{"step": 40, "tr')
+    assert folder.cut_rows(20) == [row(10), row(20)]
+    folder.append_row(row(25))
+    assert [strict(line)["step"] for line in folder.metrics.read_text().splitlines()] == [10, 20, 25]
+
+
+def test_without_a_checkpoint_all_rows_are_cut_off(folder):
+    folder.append_row(row(10))
+    assert folder.cut_rows(0) == []
+    assert read_rows(folder.metrics) == []
+
+
+def test_a_folder_without_metrics_has_no_rows(folder):
+    assert read_rows(folder.metrics) == []
+    assert folder.cut_rows(100) == []
+
+
+def test_a_result_comes_back(folder):
+    result = {"status": "done", "metrics": {"test/accuracy": 0.5}, "notes": ["σ² = 2/fan_in"]}
+    folder.write_result(result)
+    assert folder.read_result() == result
+    assert "σ²" in folder.result.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("content", [None, b"", b'{"status": "do', b"[1, 2]", b"\xff\xfe"])
+def test_a_result_that_cannot_be_read_is_none(folder, content):
+    if content is not None:
+        folder.result.write_bytes(content)
+    assert folder.read_result() is None
+
+
+def test_clearing_removes_what_a_run_wrote_and_nothing_of_the_users(folder):
+    mine = folder.path / "notes.txt"
+    written = [folder.config, folder.metrics, folder.checkpoint, folder.result, folder.traceback]
+    events = [folder.path / f"events.out.tfevents.{number}.host" for number in (1, 2)]
+    for file in [mine, folder.lock, *written, *events]:
+        file.write_text("x")
+    assert folder.event_files() == events
+    folder.clear()
+    assert sorted(folder.path.iterdir()) == sorted([mine, folder.lock])
+    folder.clear()  # an empty folder is as good
