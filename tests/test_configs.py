@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bnexp import experiment
 from bnexp.config.compose import compose_run, composing
 from bnexp.config.folder import choices, config_dir, groups
+from bnexp.experiment import prepare
+from bnexp.run import run
 
 RUN_GROUPS = [group for group in groups([config_dir()]) if group != "study"]
 ALL = [(group, name) for group in RUN_GROUPS for name in choices([config_dir()], group)]
@@ -50,8 +51,8 @@ def test_every_choice_trains_a_step(group: str, name: str, tmp_path: Path, monke
         overrides.append("model.depth=8")
     with composing():
         composed = compose_run(overrides)
-    prepared = experiment.prepare(*composed)
-    result = experiment.run(prepared)
+    prepared = prepare(*composed)
+    result = run(prepared)
     assert result["status"] == "done", result
     assert result["steps"] == 1
     assert 0 <= result["metrics"]["test/accuracy"] <= 1

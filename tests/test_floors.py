@@ -25,6 +25,7 @@ FLOORS = {
     "config": 3,
     "environment": 3,
     "experiment": 3,
+    "run": 3,
     "studies": 3,
     "cli": 4,
     "__main__": 4,

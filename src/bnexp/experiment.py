@@ -1,42 +1,29 @@
-"""One run, from a checked configuration to its result.
-
-:func:`prepare` reads and checks everything and writes nothing; :func:`run` trains in the run folder.
-"""
+"""From a configuration to an experiment that has been found to work. Reads and checks everything, writes nothing."""
 
 from __future__ import annotations
 
 import json
 import os
-import traceback
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import torch
-import yaml
-from filelock import FileLock, Timeout
 from torch import nn
 
-from bnexp.config.check import Config, check, schema
+from bnexp.config.check import Config, check
 from bnexp.config.fingerprint import fingerprint, run_path
-from bnexp.config.targets import NUM_INJECTED, build, parameters, resolve
+from bnexp.config.targets import build, parameters, resolve
 from bnexp.data.dataset import Dataset, Source
 from bnexp.data.split import split
-from bnexp.environment import environment
 from bnexp.errors import ConfigError
 from bnexp.nn.initialize import Context, initialize_
-from bnexp.nn.noise import draw_noise_from_
-from bnexp.seeding import derive_seed, generator
+from bnexp.seeding import generator
 from bnexp.training.batches import Scale
-from bnexp.training.device import choose_device, choose_threads
-from bnexp.training.loop import Training
-from bnexp.training.progress import reporter
-from bnexp.training.record import RunFolder
+from bnexp.training.device import choose_device
 from bnexp.training.settings import Settings
-from bnexp.training.state import Parts
 
 PROBE_SIZE = 512
 """Training inputs that a data-dependent initializer sees (Mishkin & Matas 2016 and Krähenbühl 2015 use a batch)."""
@@ -92,118 +79,16 @@ def prepare(config: Config, choices: Mapping[str, str]) -> Experiment:
     return Experiment(config, choices, settings, dataset, model, notes, path, fingerprint(config, source.digest))
 
 
-def run(experiment: Experiment) -> dict[str, Any]:
-    """Train an experiment, or the rest of it, or nothing where its result is there; return the result.
-
-    A run that fails has a result too: ``"status": "failed"``, with the error, and the traceback in a file beside it.
-    So has one that is interrupted, before the interruption goes on its way.
-    """
-    folder = RunFolder(experiment.path)
-    try:
-        folder.path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder.lock, timeout=0)
-        lock.acquire()
-    except Timeout:
-        return {"status": "running", "metrics": {}, "seconds": {}, "seed": experiment.config["seed"]}
-    except OSError as error:
-        raise ConfigError(
-            f"output_dir={experiment.config['output_dir']} cannot be written: {error.strerror}"
-        ) from error
-    with lock:
-        result = folder.read_result()
-        if result is not None and result["status"] in ("done", "diverged") and not experiment.config["rerun"]:
-            return result | {"repeated": False}
-        if experiment.config["rerun"] or result is None or result["status"] == "failed":
-            _clear_unless_resumable(folder, experiment)
-        return _train(experiment, folder)
-
-
-def _clear_unless_resumable(folder: RunFolder, experiment: Experiment) -> None:
-    if experiment.config["rerun"] or not folder.checkpoint.exists():
-        folder.clear()
-
-
-def _train(experiment: Experiment, folder: RunFolder) -> dict[str, Any]:
-    config = experiment.config
-    folder.config.write_text(
-        yaml.safe_dump(config | {"choices": dict(experiment.choices)}, sort_keys=False, allow_unicode=True)
-    )
-    device = choose_device(experiment.settings.device)
-    _set_numerics(experiment)
-    result: dict[str, Any] = {
-        "status": "failed",
-        "fingerprint": experiment.fingerprint,
-        "seed": config["seed"],
-        "metrics": {},
-        "epochs": 0.0,
-        "steps": 0,
-        "seconds": {"train": 0.0, "total": 0.0},
-        "environment": environment(device),
-        "notes": list(experiment.notes),
-    }
-    try:
-        with reporter(experiment.name) as told:
-            training = Training(
-                _parts(experiment, device),
-                experiment.settings,
-                seed=config["seed"],
-                fingerprint=f"{experiment.fingerprint}-s{config['seed']}",
-                folder=folder,
-                reporter=told,
-            )
-            result |= training.run(_hyperparameters(experiment))
-    except (Exception, SystemExit) as error:
-        result["error"] = f"{type(error).__name__}: {error}".splitlines()[0]
-        folder.traceback.write_text(traceback.format_exc())
-    except BaseException:
-        folder.write_result(result | {"status": "interrupted"})
-        raise
-    folder.write_result(result)
-    return result
-
-
-def _parts(experiment: Experiment, device: torch.device) -> Parts:
-    config = experiment.config
-    model = experiment.model.to(device)
-    if len(experiment.dataset.input_shape) == 3:
-        model = model.to(memory_format=torch.channels_last)
-    noise = generator(config["seed"], "noise", device=device)
-    draw_noise_from_(model, noise)
-    return Parts(
-        dataset=experiment.dataset,
-        model=model,
-        optimizer=build(config["optimizer"], "optimizer")(model),
-        schedule=build(config["schedule"], "schedule"),
-        augmentation=build(config["augment"], "augment"),
-        noise=noise,
-        device=device,
-    )
-
-
-def _set_numerics(experiment: Experiment) -> None:
-    torch.set_num_threads(choose_threads(experiment.settings.threads, experiment.dataset.input_shape))
-    torch.set_flush_denormal(True)  # denormals slow small nets on CPUs by an order of magnitude
-    torch.manual_seed(derive_seed(experiment.config["seed"], "torch"))  # for code that takes no generator
-
-
-def _hyperparameters(experiment: Experiment) -> dict[str, Any]:
-    """What TensorBoard's HParams tab shows: the choices, the seed, and every value that can be set."""
-    values: dict[str, Any] = {**experiment.choices, "seed": experiment.config["seed"]}
-    for group in NUM_INJECTED:
-        known = schema(experiment.config, group)
-        values |= {f"{group}.{key}": value for key, value in experiment.config[group].items() if key in known}
-    return values
-
-
 def _source(config: Config) -> Source:
-    return _cached_source(json.dumps(config["dataset"], sort_keys=True))
+    node = config["dataset"]
+    own_keys = parameters(resolve(node["_target_"], "dataset"), 0)
+    return _cached_source(json.dumps({key: node[key] for key in ("_target_", *own_keys)}))
 
 
 @lru_cache(maxsize=2)
 def _cached_source(node: str) -> Source:
     """Read a dataset once for all runs of a process."""
-    dataset = json.loads(node)
-    source: Source = build(dataset, "dataset", only=parameters(resolve(dataset["_target_"], "dataset"), 0))
+    source: Source = build(json.loads(node), "dataset")
     return source
 
 

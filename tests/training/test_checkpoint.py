@@ -91,7 +91,7 @@ def test_a_flipped_byte_anywhere_is_noticed_or_changes_nothing(saved):
             assert_same(load_checkpoint(saved), state())
         except DamagedCheckpointError:
             num_noticed += 1
-    assert num_noticed > 100  # much of so small a file is padding
+    assert num_noticed > 50  # much of so small a file is padding
 
 
 @pytest.mark.parametrize("portion", [0.0, 0.01, 0.3, 0.5, 0.9, 0.999])

@@ -54,7 +54,7 @@ def test_a_device_that_is_not_there_gets_a_line_with_how_many_there_are(machine,
         ("cuda:x", "; did you mean 'cuda'?"),
         ("cuda:-1", "; did you mean 'cuda'?"),
         ("cuda:01", "; did you mean 'cuda'?"),
-        ("cuda:١", "; did you mean 'cuda'?"),  # noqa: RUF001  (a digit too, to Python)
+        ("cuda:١", "; did you mean 'cuda'?"),
         ("cpu:0", "; did you mean 'cpu'?"),
         ("mps:0", "; did you mean 'mps'?"),
     ],

@@ -3,6 +3,7 @@
 import io
 import math
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -34,7 +35,7 @@ def terminal(monkeypatch):
 def clock(monkeypatch):
     """Seconds that pass only when the test says so."""
     now = [1000.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now[0]))
 
     def wait(seconds):
         now[0] += seconds

@@ -96,6 +96,16 @@ def test_a_result_that_cannot_be_read_is_none(folder, content):
     assert folder.read_result() is None
 
 
+def test_a_new_attempt_begins_without_the_end_of_the_last_and_keeps_its_rows(folder):
+    folder.append_row(row(10))
+    for file in (folder.config, folder.result, folder.traceback, folder.checkpoint):
+        file.write_text("old")
+    folder.start("norm: σ\n")
+    assert sorted(folder.path.iterdir()) == sorted([folder.config, folder.metrics, folder.checkpoint])
+    assert folder.config.read_text(encoding="utf-8") == "norm: σ\n"
+    assert read_rows(folder.metrics) == [row(10)]
+
+
 def test_clearing_removes_what_a_run_wrote_and_nothing_of_the_users(folder):
     mine = folder.path / "notes.txt"
     written = [folder.config, folder.metrics, folder.checkpoint, folder.result, folder.traceback]

@@ -1,6 +1,7 @@
 """One training step: what plain PyTorch computes, without ever waiting for the device."""
 
 import copy
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -129,19 +130,51 @@ def test_in_bfloat16_the_network_is_and_parameters_and_loss_are_not():
 class NoWaiting(TorchDispatchMode):
     """Refuse every operation whose result the host has to wait for."""
 
-    WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "item")
+    WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "equal")
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         name = func.overloadpacket.__name__
+        indices = args[1] if name.startswith("index") and isinstance(args[1], list | tuple) else ()
+        is_mask = any(isinstance(index, torch.Tensor) and index.dtype == torch.bool for index in indices)
         assert name not in self.WAITING, f"{name} waits for the device"
+        assert not is_mask, "indexing with a mask waits for the device"
         return func(*args, **(kwargs or {}))
 
 
-def test_the_guard_against_waiting_refuses_what_waits():
+@pytest.fixture
+def no_waiting(monkeypatch):
+    """A context in which whatever waits for the device fails, on the CPU too."""
+
+    def refuse(*_arguments):
+        raise AssertionError("reading a tensor waits for the device")
+
+    @contextmanager
+    def guard():
+        with monkeypatch.context() as patch, NoWaiting():
+            for name in ("tolist", "cpu", "numpy"):
+                patch.setattr(torch.Tensor, name, refuse)
+            yield
+
+    return guard
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        torch.Tensor.item,
+        lambda x: x.tolist(),
+        lambda x: x.cpu(),
+        lambda x: x.numpy(),
+        bool,
+        float,
+        torch.nonzero,
+        lambda x: x[x > 0],
+    ],
+)
+def test_the_guard_refuses_what_waits_for_the_device(no_waiting, wait):
     x = torch.ones(1)
-    for wait in (torch.Tensor.item, torch.Tensor.tolist, bool, float, torch.nonzero):
-        with NoWaiting(), pytest.raises(AssertionError, match="waits for the device"):
-            wait(x)
+    with no_waiting(), pytest.raises(AssertionError, match="waits for the device"):
+        wait(x)
 
 
 BATCH = norms.batch(eps=1e-5, momentum=0.1, affine=True, input=False)
@@ -157,15 +190,13 @@ OPTIMIZERS = {
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("changes", [{}, {"gradient_clip": 0.1}, {"precision": "bf16"}])
-def test_no_step_waits_for_the_device(name, changes):
+def test_no_step_waits_for_the_device(no_waiting, name, changes):
     torch.manual_seed(0)
-    model = ConvNet(
-        (1, 8, 8), 4, nn.ReLU, BATCH, depth=2, width=4, num_stages=2, dropout=0.5, norm_position="before"
-    )
+    model = ConvNet((1, 8, 8), 4, nn.ReLU, BATCH, depth=2, width=4, num_stages=2, dropout=0.5, norm_position="before")
     optimizer = getattr(optimizers, name)(model, lr=0.01, weight_decay=0.1, decay_all=False, **OPTIMIZERS[name])
     step = Step(model, optimizer, F.cross_entropy, settings(**changes), CPU, 3)
     for _ in range(3):
         inputs, labels = torch.randn(8, 1, 8, 8), torch.randint(4, (8,))
-        with NoWaiting():
+        with no_waiting():
             step(inputs, labels)
     assert len(step.fetch()[0]) == 3

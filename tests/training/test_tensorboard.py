@@ -29,7 +29,8 @@ def write(folder, rows, earlier=(), metrics=METRICS):
     writer = EventWriter(folder, earlier)
     for row in rows:
         writer.add(row)
-    writer.close(HYPERPARAMETERS, metrics)
+    writer.summarize(HYPERPARAMETERS, metrics)
+    writer.close()
 
 
 def read(folder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +46,7 @@ def result_line(name: str, result: Mapping[str, Any]) -> str:
 
 def print_result(path: Path, result: Mapping[str, Any]) -> None:
     """Print a run's result as a table, where it lies, and what can be done with it."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = _console()
     if result["status"] == "running":
         console.print(f"another process is training this run: {path}", markup=False)
         return
@@ -85,7 +86,7 @@ def print_summary(planned: Sequence[Planned]) -> None:
         test = mean_and_sd([metrics["test/accuracy"] for metrics in finished])
         val = mean_and_sd([metrics["val/accuracy"] for metrics in finished])
         table.add_row(label, str(len(finished)), test, val, counts)
-    Console(highlight=False, soft_wrap=True).print(table)
+    _console().print(table)
 
 
 def mean_and_sd(values: Sequence[float]) -> str:
@@ -93,6 +94,11 @@ def mean_and_sd(values: Sequence[float]) -> str:
     if not values:
         return "–"
     return f"{fmean(values):.4f}" + (f" ± {stdev(values):.4f}" if len(values) > 1 else "")
+
+
+def _console() -> Console:
+    """A file or pipe has no width: a table there must not be cut to that of some terminal."""
+    return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 
 
 def _varying(arm: tuple[str, ...], arms: Sequence[tuple[str, ...]]) -> list[str]:

@@ -16,13 +16,14 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from bnexp import experiment
 from bnexp.analysis.summary import Planned, print_result, print_summary, result_line
 from bnexp.cli.flags import HYDRA, flags_first, parse
 from bnexp.config.compose import compose_run, composing, jobs_of_multirun, resolved
 from bnexp.config.explain import explain, mistake
 from bnexp.config.folder import config_dir
 from bnexp.errors import ConfigError, Terminated
+from bnexp.experiment import prepare
+from bnexp.run import run as run_experiment
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -70,8 +71,8 @@ def train_one(config: DictConfig) -> tuple[str | ConfigError, float | None]:
     hydra_config = HydraConfig.get()
     try:
         composed = resolved(config, hydra_config.runtime.choices)
-        prepared = experiment.prepare(*composed)
-        result = experiment.run(prepared)
+        prepared = prepare(*composed)
+        result = run_experiment(prepared)
     except ConfigError as error:
         if hydra_config.mode is RunMode.MULTIRUN:
             print(f"bnexp: {error}", file=sys.stderr)
@@ -100,7 +101,7 @@ def plan(overrides: Sequence[str], user_dirs: Sequence[Path]) -> list[Planned]:
             raise explain(error, overrides, user_dirs) from error
         for words in jobs:
             composed = compose_run([*words, *search_path])
-            prepared = experiment.prepare(*composed)
+            prepared = prepare(*composed)
             varied = [word for word in words if not word.startswith("seed=")]
             planned.append(Planned(arm=tuple(varied), seed=composed.config["seed"], path=prepared.path))
     return planned

@@ -128,11 +128,8 @@ def is_location(parameter: inspect.Parameter) -> bool:
     return any(isinstance(mark, Location) for group in marks for mark in group)
 
 
-def build(node: Mapping[str, Any], group: str, only: Mapping[str, inspect.Parameter] | None = None) -> Any:
-    """Call the target of a config node with the node's values; with ``_partial_: true``, wait for the injected ones.
-
-    ``only`` takes those values that are in it, where one node serves two targets.
-    """
+def build(node: Mapping[str, Any], group: str) -> Any:
+    """Call the target of a config node with the node's values; with ``_partial_: true``, wait for the injected ones."""
     target = resolve(node["_target_"], group)
-    values = {key: value for key, value in node.items() if key not in _SPECIAL and (only is None or key in only)}
+    values = {key: value for key, value in node.items() if key not in _SPECIAL}
     return partial(target, **values) if node.get("_partial_") else target(**values)

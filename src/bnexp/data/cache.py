@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bnexp.data.atomic import atomic_file
+from bnexp.atomic import atomic_file
 
 log = logging.getLogger(__name__)
 

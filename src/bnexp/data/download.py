@@ -15,7 +15,7 @@ from urllib.request import Request, urlopen
 
 from filelock import FileLock
 
-from bnexp.data.atomic import atomic_file
+from bnexp.atomic import atomic_file
 from bnexp.data.progress import progress
 
 TIMEOUT = 20.0  # seconds without a byte before a connection counts as stalled

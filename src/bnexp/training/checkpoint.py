@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from bnexp.training.atomic import write_atomically
+from bnexp.atomic import write_atomically
 
 
 class DamagedCheckpointError(Exception):

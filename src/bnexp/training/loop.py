@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
+from math import isfinite
 from typing import Any
 
 from torch import Tensor
@@ -51,21 +53,27 @@ class Training:
         return F.cross_entropy(logits, labels, label_smoothing=self.settings.label_smoothing)
 
     def run(self, hyperparameters: dict[str, Any]) -> dict[str, Any]:
-        """Train, evaluate and record until the end; return the outcome (status, metrics, counts, seconds)."""
-        events = EventWriter(self.folder.path, self._resume())
-        started = time.perf_counter() - self.progress.seconds_total
-        self.reporter.start(self.progress.step, self.num_steps, self.batches.batch_size)
-        while not self._is_finished():
-            losses, num_correct = self._train_until(min(self.num_steps, self.progress.step + self.steps_per_evaluation))
-            row = self._evaluate(losses, num_correct)
-            self.progress.seconds_total = time.perf_counter() - started
-            self.folder.append_row(row)
-            events.add(row)
-            self.reporter.row(row)
-            save_checkpoint(self.folder.checkpoint, capture(self.parts, self.progress, self.fingerprint))
-        outcome = self._outcome()
-        events.close(hyperparameters, outcome["metrics"])
+        """Train, evaluate and record until the end; return the outcome: status and metrics."""
+        with closing(EventWriter(self.folder.path, self._resume())) as events:
+            started = time.perf_counter() - self.progress.seconds_total
+            self.reporter.start(self.progress.step, self.num_steps, self.batches.batch_size)
+            while not self._is_finished():
+                end = min(self.num_steps, self.progress.step + self.steps_per_evaluation)
+                row = self._evaluate(*self._train_until(end))
+                self.progress.seconds_total = time.perf_counter() - started
+                self.folder.append_row(row)
+                events.add(row)
+                self.reporter.row(row)
+                save_checkpoint(self.folder.checkpoint, capture(self.parts, self.progress, self.fingerprint))
+            outcome = self._outcome()
+            events.summarize(hyperparameters, outcome["metrics"])
         return outcome
+
+    def counts(self) -> dict[str, Any]:
+        """Return how much has been done so far, for ``result.json``."""
+        progress = self.progress
+        seconds = {"train": progress.seconds_train, "total": progress.seconds_total}
+        return {"epochs": self._epoch(progress.step), "steps": progress.step, "seconds": seconds}
 
     def _resume(self) -> list[Row]:
         """Go on from the folder's checkpoint, if there is one; return the rows recorded up to it."""
@@ -102,7 +110,8 @@ class Training:
         if progress.initial_loss is None:
             progress.initial_loss = losses[0]
         limit = DIVERGED * progress.initial_loss
-        diverged = (number for number, loss in enumerate(losses, progress.step + 1) if not loss <= limit)
+        numbered = enumerate(losses, progress.step + 1)
+        diverged = (number for number, loss in numbered if not isfinite(loss) or loss > limit)
         progress.diverged_step = next(diverged, None)
         progress.step += len(losses)
         val = self._score("val")
@@ -151,9 +160,6 @@ class Training:
                 "best/val/accuracy": progress.best_val_accuracy,
                 "best/test/accuracy": progress.best_test_accuracy,
             },
-            "epochs": self._epoch(progress.step),
-            "steps": progress.step,
-            "seconds": {"train": progress.seconds_train, "total": progress.seconds_total},
         }
         if progress.diverged_step is not None:
             outcome["diverged_step"] = progress.diverged_step

@@ -54,7 +54,7 @@ class PlainLines:
         """Say nothing."""
 
     def row(self, row: Row) -> None:
-        """Print the evaluation if the last line is old enough, or if it is the last."""
+        """Print the evaluation if the last line is old enough."""
         if time.monotonic() - self.last < self.seconds_between:
             return
         self.last = time.monotonic()

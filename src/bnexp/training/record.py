@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from bnexp.training.atomic import write_atomically
+from bnexp.atomic import write_atomically
 
 Row = dict[str, float | int | None]
 
@@ -38,6 +38,12 @@ class RunFolder:
         files = [self.config, self.metrics, self.checkpoint, self.result, self.traceback]
         for file in [*files, *self.event_files()]:
             file.unlink(missing_ok=True)
+
+    def start(self, config: str) -> None:
+        """Record the configuration, and take away what an earlier attempt said of its end."""
+        self.result.unlink(missing_ok=True)
+        self.traceback.unlink(missing_ok=True)
+        write_atomically(self.config, config.encode())
 
     def event_files(self) -> list[Path]:
         """TensorBoard's files."""

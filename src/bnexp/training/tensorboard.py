@@ -30,8 +30,8 @@ class EventWriter:
                 self.tags.add(tag)
         self.last_step = row["step"]
 
-    def close(self, hyperparameters: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
-        """Write the HParams records, and the metrics that have no curve, and close the file.
+    def summarize(self, hyperparameters: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
+        """Write the HParams records, and the metrics that have no curve.
 
         ``SummaryWriter.add_hparams`` would make a run of its own for them, and two curves for each run.
         """
@@ -45,4 +45,7 @@ class EventWriter:
         for tag, value in numbers.items():
             if tag not in self.tags:
                 self.writer.add_scalar(tag, value, self.last_step)
+
+    def close(self) -> None:
+        """Write what is still waiting, and end the writer's thread."""
         self.writer.close()

@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from bnexp.analysis.statistics.factorial import interaction_contrast, largest_interaction, marginal_mean, two_way_anova
+from bnexp.analysis.statistics.factorial import (
+    interaction_contrast,
+    largest_interaction,
+    main_effect,
+    marginal_mean,
+    two_way_anova,
+)
 
 # Crampton 1947, R's ToothGrowth: length of teeth by supplement and dose of vitamin C
 TEETH = {
@@ -64,6 +70,16 @@ def test_the_interaction_contrast_is_how_much_more_one_change_does_at_the_second
     largest = largest_interaction(cells)
     assert (largest.searched, largest.estimate.value) == (1, pytest.approx(-0.81))
     assert largest.interval == pytest.approx(estimate.interval())
+
+
+def test_a_main_effect_is_averaged_over_the_other_factor():
+    cells = {("x", "u"): [0.0, 2.0], ("x", "v"): [4.0, 6.0], ("y", "u"): [9.0, 11.0], ("y", "v"): [19.0, 21.0]}
+    estimate = main_effect(cells, 0, ("x", "y"))
+    assert estimate.value == pytest.approx(12)
+    assert estimate.interval() == pytest.approx((12 - 2.7764451, 12 + 2.7764451))  # each s²/n = 1: √(4/4), 4 df
+    assert main_effect(cells, 1, ("v", "u")).value == pytest.approx(-7)
+    difference = marginal_mean(cells, "y", 0).value - marginal_mean(cells, "x", 0).value
+    assert estimate.value == pytest.approx(difference)
 
 
 def test_the_largest_of_many_interactions_pays_for_the_search():

@@ -77,9 +77,8 @@ def test_an_undecided_claim_says_how_many_seeds_it_needs():
 
 
 def test_never_fewer_seeds_are_asked_for_than_were_run():
-    values = [1.0, 2.2, 3.6]
-    assert verdict(Claim("c", mean(values), low=0)).status == "undecided"
-    assert verdict(Claim("c", mean(values), low=0)).seeds_needed == 4
+    result = verdict(Claim("c", mean([1.0, 1.5]), low=0))  # alone, the formula would be content with two
+    assert (result.status, result.seeds_needed) == ("undecided", 3)
 
 
 def test_runs_without_a_known_spread_decide_nothing():
@@ -98,7 +97,7 @@ def test_the_explanation_is_one_line_of_claim_finding_and_doubt():
     assert str(Claim("c", estimate(1), -0.01, 0.01)) == "between -0.01 and 0.01"
 
 
-@pytest.mark.parametrize(("low", "high"), [(-math.inf, math.inf), (1.0, 0.0)])
+@pytest.mark.parametrize(("low", "high"), [(-math.inf, math.inf), (1.0, 0.0), (math.nan, 1.0)])
 def test_a_claim_that_bounds_nothing_is_refused(low, high):
     with pytest.raises(ValueError, match="claim c: low"):
         Claim("c", estimate(1), low, high)
@@ -128,8 +127,7 @@ def test_a_difference_on_the_threshold_is_decided_in_at_most_5_percent_of_studie
     assert share_decided(claims) <= 0.05 + MONTE_CARLO
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("n", [10, 20])
+@pytest.mark.parametrize("n", [10, pytest.param(20, marks=pytest.mark.slow)])
 def test_the_bootstrap_decides_a_difference_on_the_threshold_in_at_most_5_percent_of_studies(n):
     def claims(rng):
         return [Claim("c", difference(rng.normal(0.03, 0.01, n), rng.normal(0, 0.02, n)), low=0.03)]

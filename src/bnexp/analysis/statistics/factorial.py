@@ -72,6 +72,14 @@ def marginal_mean(cells: Cells, level: str, factor: int) -> Estimate:
     return cell_contrast(cells, dict.fromkeys(chosen, 1 / len(chosen)))
 
 
+def main_effect(cells: Cells, factor: int, levels: tuple[str, str]) -> Estimate:
+    """Return the marginal mean of the second level of factor 0 (A) or 1 (B) less that of the first."""
+    rows, columns = _levels(cells)
+    share = 1 / len((columns, rows)[factor])
+    signs = {levels[0]: -share, levels[1]: share}
+    return cell_contrast(cells, {cell: signs[cell[factor]] for cell in cells if cell[factor] in signs})
+
+
 def interaction_contrast(cells: Cells, rows: tuple[str, str], columns: tuple[str, str]) -> Estimate:
     """Return how much more B's change does at the second row than at the first: (ȳ₂₂ − ȳ₂₁) − (ȳ₁₂ − ȳ₁₁)."""
     (r1, r2), (c1, c2) = rows, columns

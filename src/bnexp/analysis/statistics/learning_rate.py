@@ -11,6 +11,7 @@ from typing import Literal
 
 from bnexp.analysis.statistics.difference import difference
 from bnexp.analysis.statistics.estimate import Estimate
+from bnexp.analysis.statistics.seeds_needed import ALPHA
 from bnexp.analysis.statistics.student import mean
 
 Edge = Literal["lowest", "highest", "only"]
@@ -116,7 +117,7 @@ def reversals(trials: Sequence[Trial], best: dict[str, Choice]) -> list[Reversal
         fair = difference(_tests(trials, first, best[first].lr), _tests(trials, second, best[second].lr))
         for lr in sorted(set(_rates(trials, first)) & set(_rates(trials, second))):
             common = difference(_tests(trials, first, lr), _tests(trials, second, lr))
-            certain = max(fair.p_value(), common.p_value()) <= 0.05
+            certain = max(fair.p_value(), common.p_value()) <= ALPHA
             if certain and fair.value * common.value < 0:
                 found.append(Reversal(first, second, lr, common, fair))
     return found

@@ -30,7 +30,7 @@ class Claim:
     high: float = math.inf
 
     def __post_init__(self) -> None:
-        if self.low > self.high or (math.isinf(self.low) and math.isinf(self.high)):
+        if not self.low <= self.high or (math.isinf(self.low) and math.isinf(self.high)):
             raise ValueError(f"claim {self.name}: low={self.low:g} and high={self.high:g} must bound a range")
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are old or new, never half."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """Open a new file that takes the place of ``path`` once the block has ended, and vanishes if the block raises.
 
     It is written as a ``.part`` file beside ``path`` whose name nobody else uses, and forced to the disk before it is
-    renamed: however many processes write the same ``path``, a reader finds the old file or a new one, never a half.
+    renamed; then the folder is. However many processes write the same ``path``, and whenever the power fails, a reader
+    finds the old file or a new one.
     """
     part = path.with_name(f".{path.name}.{uuid4().hex}.part")
     try:
@@ -27,3 +28,14 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Put a file with ``content`` in the place of ``path``, all or nothing."""
+    with atomic_file(path) as file:
+        file.write(content)

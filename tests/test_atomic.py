@@ -1,13 +1,13 @@
 """A file is old or new at every moment, also when the disk is full or the process is told to stop."""
 
 import os
-import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from bnexp.training.atomic import write_atomically
+from bnexp.atomic import atomic_file, write_atomically
 
 
 @pytest.fixture
@@ -67,21 +67,59 @@ def test_the_old_content_stays_where_writing_fails(path, monkeypatch, function, 
 def test_the_old_content_stays_where_half_of_the_new_fits(path):
     """In a process that may write files of 4 kB at most, as on a disk that fills up."""
     code = """
-import pathlib, signal, sys
-from bnexp.training.atomic import write_atomically
+import pathlib, resource, signal, sys
+from bnexp.atomic import write_atomically
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
 try:
     write_atomically(pathlib.Path(sys.argv[1]), bytes(8192))
 except OSError as error:
     print(error.strerror)
 """
-    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-    done = subprocess.run(
-        [sys.executable, "-B", "-c", code, str(path)],
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limit)),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = subprocess.run([sys.executable, "-B", "-c", code, str(path)], capture_output=True, text=True, check=True)
     assert done.stdout == "File too large\n"
     assert only(path) == b"old"
+
+
+def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path: Path):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with atomic_file(path) as file:
+        file.write(b"new")
+        file.flush()
+        assert path.read_bytes() == b"old"
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("interruption", [OSError, KeyboardInterrupt])
+def test_nothing_is_left_of_a_file_whose_writing_was_interrupted(tmp_path: Path, interruption: type[BaseException]):
+    path = tmp_path / "file"
+
+    def write_half() -> None:
+        with atomic_file(path) as file:
+            file.write(b"half")
+            raise interruption
+
+    with pytest.raises(interruption):
+        write_half()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_writers_of_one_file_do_not_mix(tmp_path: Path):
+    path = tmp_path / "file"
+    with atomic_file(path) as first:
+        first.write(b"11")
+        with atomic_file(path) as second:
+            second.write(b"2")
+        assert path.read_bytes() == b"2"
+        first.write(b"11")
+    assert path.read_bytes() == b"1111"
+
+
+def test_a_new_file_is_readable_by_whom_the_umask_allows(tmp_path: Path):
+    ordinary, atomic = tmp_path / "ordinary", tmp_path / "atomic"
+    ordinary.touch()
+    with atomic_file(atomic) as file:
+        file.write(b"")
+    assert atomic.stat().st_mode == ordinary.stat().st_mode
