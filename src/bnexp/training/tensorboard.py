@@ -11,6 +11,9 @@ from torch.utils.tensorboard.summary import hparams
 
 from bnexp.training.record import Row
 
+SHOWN = ("val/accuracy", "test/accuracy", "test/loss")
+"""The columns of the HParams table, beside the hyperparameters."""
+
 
 class EventWriter:
     """Writes rows of ``metrics.jsonl`` as scalars, and a run's hyperparameters into the same files at its end."""
@@ -39,7 +42,7 @@ class EventWriter:
             key: value if isinstance(value, bool | int | float) else str(value)
             for key, value in hyperparameters.items()
         }
-        numbers = {key: value for key, value in metrics.items() if isinstance(value, int | float)}
+        numbers = {tag: metrics[tag] for tag in SHOWN if metrics[tag] is not None}
         for summary in hparams(chosen, numbers):
             self.writer._get_file_writer().add_summary(summary)
         for tag, value in numbers.items():
