@@ -1,4 +1,4 @@
-"""Draw the README's picture: validation accuracy of a deep ConvNet on digits, for three inits with and without batch norm.
+"""Draw the README's picture: validation accuracy of a deep ConvNet for three inits, with and without batch norm.
 
     bnexp train -m init=default,xavier,he norm=none,batch model.depth=8 'seed=range(5)'
     python scripts/readme_picture.py outputs docs/images/digits_depth8.png

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -93,13 +94,11 @@ def test_a_cuda_device_that_is_absent_is_refused(bnexp, tmp_path: Path, monkeypa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_published_data_that_are_absent_offline_are_asked_for_in_one_line(
-    bnexp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("http_proxy", "https_proxy"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
-    monkeypatch.setenv("no_proxy", "")
-    done = bnexp("train", "dataset=cifar10", f"dataset.root={tmp_path}/data")
+def test_published_data_that_are_absent_offline_are_asked_for_in_one_line(tmp_path: Path) -> None:
+    # A process of its own: urllib remembers the proxies of its first request.
+    nowhere = {**os.environ, "http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9", "no_proxy": ""}
+    words = command("train", "dataset=cifar10", f"dataset.root={tmp_path}/data")
+    done = subprocess.run(words, cwd=tmp_path, env=nowhere, capture_output=True, text=True, check=False)
     assert_refused(done, f"{tmp_path}/data")
     assert not list(tmp_path.rglob("*.part"))
     assert not (tmp_path / "outputs").exists()

@@ -14,7 +14,7 @@ ROWS = [
     {"step": 20, "epoch": 1.0, "seconds": 0.2, "train/loss": 1.5, "val/loss": 1.75, "val/accuracy": 0.5, "lr": 0.05},
     {"step": 25, "epoch": 1.25, "seconds": 0.3, "train/loss": 1.0, "val/loss": 1.5, "val/accuracy": 0.75, "lr": 0.01},
 ]
-METRICS = {"val/loss": 1.5, "val/accuracy": 0.75, "test/accuracy": 0.625, "best/epoch": 1.25, "initial/loss": None}
+METRICS = {"val/loss": 1.5, "val/accuracy": 0.75, "test/loss": 1.75, "test/accuracy": 0.625, "best/epoch": 1.25}
 HYPERPARAMETERS = {
     "norm": "batch",
     "seed": 3,
@@ -51,13 +51,13 @@ def test_curves_are_the_rows_of_the_record_also_of_a_run_that_goes_on(tmp_path, 
         assert curve(accumulator, tag) == [(row["step"], pytest.approx(row[tag])) for row in ROWS]
 
 
-def test_metrics_of_the_whole_run_stand_at_its_last_step(tmp_path):
+def test_scores_on_the_test_split_stand_at_the_last_step(tmp_path):
     write(tmp_path, ROWS)
     accumulator = read(tmp_path)
     assert curve(accumulator, "test/accuracy") == [(25, 0.625)]
-    assert curve(accumulator, "best/epoch") == [(25, 1.25)]
+    assert curve(accumulator, "test/loss") == [(25, 1.75)]
     curves = {"train/loss", "val/loss", "val/accuracy", "lr"}
-    assert set(accumulator.Tags()["scalars"]) == curves | {"test/accuracy", "best/epoch"}
+    assert set(accumulator.Tags()["scalars"]) == curves | {"test/accuracy", "test/loss"}
 
 
 def test_there_is_one_run_in_one_folder(tmp_path):
@@ -88,14 +88,16 @@ def test_the_hyperparameters_are_recorded_in_the_same_run(tmp_path):
     }
     declared = records["_hparams_/experiment"].experiment
     assert {info.name for info in declared.hparam_infos} == set(HYPERPARAMETERS)
-    assert {info.name.tag for info in declared.metric_infos} == set(METRICS) - {"initial/loss"}
+    assert {info.name.tag for info in declared.metric_infos} == {"val/accuracy", "test/accuracy", "test/loss"}
     assert "_hparams_/session_end_info" in records
 
 
 def test_a_value_that_is_missing_is_left_out(tmp_path):
-    write(tmp_path, [ROWS[0], ROWS[1] | {"train/loss": None}], metrics={"test/loss": math.nan})
+    metrics = METRICS | {"test/accuracy": None, "test/loss": math.nan}
+    write(tmp_path, [ROWS[0], ROWS[1] | {"train/loss": None}], metrics=metrics)
     accumulator = read(tmp_path)
     assert curve(accumulator, "train/loss") == [(10, 2.5)]
+    assert "test/accuracy" not in accumulator.Tags()["scalars"]
     ((step, value),) = curve(accumulator, "test/loss")
     assert step == 20
     assert math.isnan(value)

@@ -42,7 +42,7 @@ class EventWriter:
             key: value if isinstance(value, bool | int | float) else str(value)
             for key, value in hyperparameters.items()
         }
-        numbers = {tag: metrics[tag] for tag in SHOWN if metrics[tag] is not None}
+        numbers = {tag: metrics[tag] for tag in SHOWN if metrics.get(tag) is not None}
         for summary in hparams(chosen, numbers):
             self.writer._get_file_writer().add_summary(summary)
         for tag, value in numbers.items():
