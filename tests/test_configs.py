@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bnexp.config.compose import compose_run, composing
+from bnexp.config.compose import compose_run
 from bnexp.config.folder import choices, config_dir, groups
 from bnexp.experiment import prepare
 from bnexp.run import run
@@ -20,11 +20,20 @@ NEEDS = {
     "csv": ["dataset.path={csv}", "dataset.target=label", "model=mlp"],
     "image_folder": ["dataset.root={images}"],
     "breast_cancer": ["model=mlp"],
+    "two_features": ["model=mlp"],
     "fixup": ["model=resnet", "model.depth=8"],
     "ghost_batch": ["training.batch_size=256"],
 }
 PUBLISHED = {"mnist", "fashion_mnist", "cifar10", "cifar100", "credit"}
-SMALL = ["training.epochs=1", "training.batch_size=full", "dataset.subset=0.2", "model.depth=3", "model.width=8"]
+SMALL = ["training.epochs=1", "training.batch_size=full", "dataset.subset=0.2"]
+SMALL_MODEL = ["model.depth=3", "model.width=8"]
+SMALL_MODELS = {
+    "resnet": ["model.depth=8", "model.width=8"],
+    "vgg": ["model.depth=11", "model.width=8"],
+    "googlenet": ["model.width=8"],
+    "shallow": ["model.parameters=2000"],
+    "deep": ["model.parameters=2000"],
+}
 
 
 def make_inputs(folder: Path) -> dict[str, Path]:
@@ -46,11 +55,9 @@ def test_every_choice_trains_a_step(group: str, name: str, tmp_path: Path, monke
     words = [word.format(**inputs) for word in NEEDS.get(name, [])]
     if name in PUBLISHED:
         pytest.skip("needs files that are not bundled; trained on in tests/system where BNEXP_DATA has them")
-    overrides = [*SMALL, f"{group}={name}", *words, f"output_dir={tmp_path}/out"]
-    if name == "resnet":
-        overrides.append("model.depth=8")
-    with composing():
-        composed = compose_run(overrides)
+    size = SMALL_MODELS.get(name, SMALL_MODEL)
+    overrides = [*SMALL, *size, f"{group}={name}", *words, f"output_dir={tmp_path}/out"]
+    composed = compose_run(overrides)
     prepared = prepare(*composed)
     result = run(prepared)
     assert result["status"] == "done", result

@@ -1,6 +1,7 @@
 """Which values each range takes, where its borders are, and how a refusal is worded."""
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from typing import Annotated, Literal, Optional
 
@@ -20,7 +21,7 @@ from bnexp.ranges import (
     violation,
 )
 
-SMALLEST = 5e-324  # the least positive float
+SMALLEST = sys.float_info.min  # the least float that PyTorch does not flush to zero
 BELOW_ONE = math.nextafter(1.0, 0.0)
 
 ACCEPTED = [

@@ -5,7 +5,7 @@ import torch
 
 from bnexp.seeding import derive_seed, generator
 
-PURPOSES = ["split", "init", "order", "augment", "noise"]
+PURPOSES = ["split", "labels", "init", "order", "augment", "noise"]
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def test_every_seed_purpose_and_epoch_has_a_stream_of_its_own():
         for purpose in PURPOSES
         for epoch in [(), *((index,) for index in range(50))]
     ]
-    assert len(set(seeds)) == len(seeds) == 20 * 5 * 51
+    assert len(set(seeds)) == len(seeds) == 20 * len(PURPOSES) * 51
     assert all(0 <= seed < 2**63 for seed in seeds)
 
 

@@ -19,11 +19,14 @@ from bnexp.config.targets import build, parameters, resolve
 from bnexp.data.dataset import Dataset, Source
 from bnexp.data.split import split
 from bnexp.errors import ConfigError
+from bnexp.models.finetune import finetune_
+from bnexp.nn.activation import marked
 from bnexp.nn.initialize import Context, initialize_
+from bnexp.nn.statistics import batch_statistics
 from bnexp.seeding import generator
 from bnexp.training.batches import Scale
 from bnexp.training.device import choose_device
-from bnexp.training.settings import Settings
+from bnexp.training.settings import Evaluation, Settings
 
 PROBE_SIZE = 512
 """Training inputs that a data-dependent initializer sees (Mishkin & Matas 2016 and Krähenbühl 2015 use a batch)."""
@@ -69,14 +72,17 @@ def prepare(config: Config, choices: Mapping[str, str]) -> Experiment:
     choose_device(settings.device)
     _check_writable(Path(config["output_dir"]))
     source = _source(config)
-    values = {key: config["dataset"][key] for key in parameters(split, 2)}
-    dataset = split(source, generator(config["seed"], "split"), **values)
+    values = {key: config["dataset"][key] for key in parameters(split, 3)}
+    dataset = split(source, generator(config["seed"], "split"), generator(config["seed"], "labels"), **values)
     _check_batches(config, choices, settings, dataset)
-    model, notes = _build_model(config, dataset)
-    _check_shapes(model, choices, _batch_size(settings, dataset), dataset)
-    path = run_path(config, choices, source.digest)
+    _check_optimizer(config, choices, settings, dataset)
+    model, notes, weights_digest = _build_model(config, dataset)
+    evaluation: Evaluation = build(config["evaluation"], "evaluation")
+    _check_shapes(model, choices, dataset, _batch_size(settings, dataset), evaluation)
+    digest = source.digest + weights_digest
+    path = run_path(config, choices, digest)
     notes = (*source.notes, *notes)
-    return Experiment(config, choices, settings, dataset, model, notes, path, fingerprint(config, source.digest))
+    return Experiment(config, choices, settings, dataset, model, notes, path, fingerprint(config, digest))
 
 
 def _source(config: Config) -> Source:
@@ -92,17 +98,22 @@ def _cached_source(node: str) -> Source:
     return source
 
 
-def _build_model(config: Config, dataset: Dataset) -> tuple[nn.Module, tuple[str, ...]]:
+def _build_model(config: Config, dataset: Dataset) -> tuple[nn.Module, tuple[str, ...], str]:
+    """Return the network as training starts with it, the notes about it, and the digest of weights loaded into it."""
+    finetuning = {key: config["model"][key] for key in parameters(finetune_, 1)}
+    architecture = {key: value for key, value in config["model"].items() if key not in finetuning}
     activation = build(config["activation"], "activation")
     norm = build(config["norm"], "norm")
     num_classes = len(dataset.classes)
-    model: nn.Module = build(config["model"], "model")(dataset.input_shape, num_classes, activation, norm)
+    model: nn.Module = build(architecture, "model")(dataset.input_shape, num_classes, marked(activation), norm)
     context = Context(
         activation=activation(),
         generator=generator(config["seed"], "init"),
         inputs=Scale(dataset, torch.device("cpu"))(dataset.train.inputs[:PROBE_SIZE]),
     )
-    return model, initialize_(model, build(config["init"], "init"), context)
+    notes = initialize_(model, build(config["init"], "init"), context)
+    finetuned = finetune_(model, **finetuning)
+    return model, (*notes, *finetuned.notes), finetuned.digest
 
 
 def _batch_size(settings: Settings, dataset: Dataset) -> int:
@@ -117,17 +128,39 @@ def _check_batches(config: Config, choices: Mapping[str, str], settings: Setting
             f"use at most {num_examples}, or full"
         )
     plan = build(config["augment"], "augment")(1, torch.Generator())
-    if plan is not None and len(dataset.input_shape) != 3:
+    if plan is not None and plan.needs_images and len(dataset.input_shape) != 3:
         raise ConfigError(
             f"augment={choices['augment']} needs images; dataset={choices['dataset']} has rows: use augment=none"
+            + (", or augment.padding=null" if plan.shares is not None else "")
         )
 
 
-def _check_shapes(model: nn.Module, choices: Mapping[str, str], batch_size: int, dataset: Dataset) -> None:
-    """Send shapes without data through the network, as in a training step."""
-    shapes = torch.empty(batch_size, *dataset.input_shape, device="meta")
+def _check_optimizer(config: Config, choices: Mapping[str, str], settings: Settings, dataset: Dataset) -> None:
+    optimizer = resolve(config["optimizer"]["_target_"], "optimizer")
+    if getattr(optimizer, "full_batch", False) and _batch_size(settings, dataset) < len(dataset.train):
+        raise ConfigError(
+            f"training.batch_size={settings.batch_size}: optimizer={choices['optimizer']} takes the gradient of the "
+            "whole training split; use training.batch_size=full, or optimizer=sgd"
+        )
+    schedule = build(config["schedule"], "schedule")
+    if getattr(optimizer, "without_schedule", False) and any(schedule(step, 100) != 1 for step in range(100)):
+        raise ConfigError(
+            f"schedule={choices['schedule']}: no schedule has an effect on optimizer={choices['optimizer']}, which "
+            "finds its step sizes by itself; use schedule=constant with schedule.warmup=0"
+        )
+
+
+def _check_shapes(
+    model: nn.Module, choices: Mapping[str, str], dataset: Dataset, batch_size: int, evaluation: Evaluation
+) -> None:
+    """Send shapes without data through the network, as in a training step and in an evaluation."""
+    shell = deepcopy(model).to("meta")
     try:
-        deepcopy(model).to("meta").train()(shapes)
+        shell.train()(torch.empty(batch_size, *dataset.input_shape, device="meta"))
+        if evaluation.statistics == "batch":
+            size = len(dataset.val) if evaluation.batch_size == "full" else evaluation.batch_size
+            with batch_statistics(shell.eval()):
+                shell(torch.empty(size, *dataset.input_shape, device="meta"))
     except ConfigError:
         raise
     except ValueError as error:

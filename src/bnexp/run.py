@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -18,7 +20,7 @@ from bnexp.nn.noise import draw_noise_from_
 from bnexp.seeding import derive_seed, generator
 from bnexp.training.device import choose_device, choose_threads
 from bnexp.training.loop import Training
-from bnexp.training.progress import reporter
+from bnexp.training.progress import Reporter, reporter
 from bnexp.training.record import RunFolder
 from bnexp.training.state import Parts
 
@@ -26,7 +28,11 @@ FINISHED = ("done", "diverged")
 """Statuses of runs that have an answer; a divergence is one."""
 
 
-def run(experiment: Experiment) -> dict[str, Any]:
+Reporting = Callable[[str], AbstractContextManager[Reporter]]
+"""Makes a reporter for the run of a name."""
+
+
+def run(experiment: Experiment, reporting: Reporting = reporter) -> dict[str, Any]:
     """Train an experiment, or the rest of it, or nothing where its result is there; return the result.
 
     A run that fails has a result too: ``"status": "failed"`` with the error, and the traceback in a file beside it.
@@ -51,10 +57,10 @@ def run(experiment: Experiment) -> dict[str, Any]:
             folder.clear()
         elif result is not None and result["status"] in FINISHED:
             return result | {"repeated": False}
-        return _train(experiment, folder)
+        return _train(experiment, folder, reporting)
 
 
-def _train(experiment: Experiment, folder: RunFolder) -> dict[str, Any]:
+def _train(experiment: Experiment, folder: RunFolder, reporting: Reporting) -> dict[str, Any]:
     config = experiment.config
     folder.start(yaml.safe_dump(config | {"choices": dict(experiment.choices)}, sort_keys=False, allow_unicode=True))
     device = choose_device(experiment.settings.device)
@@ -69,7 +75,7 @@ def _train(experiment: Experiment, folder: RunFolder) -> dict[str, Any]:
     }
     training: Training | None = None
     try:
-        with reporter(experiment.name) as told:
+        with reporting(experiment.name) as told:
             training = Training(
                 _parts(experiment, device),
                 experiment.settings,
@@ -95,15 +101,19 @@ def _parts(experiment: Experiment, device: torch.device) -> Parts:
     model = experiment.model.to(device)
     if len(experiment.dataset.input_shape) == 3:
         model = model.to(memory_format=torch.channels_last)
-    noise = generator(config["seed"], "noise", device=device)
-    draw_noise_from_(model, noise)
+    shared = generator(config["seed"], "noise", device=device)
+    draw_noise_from_(model, shared)
+    noise = build(config["noise"], "noise")(model, config["seed"])
     return Parts(
         dataset=experiment.dataset,
         model=model,
         optimizer=build(config["optimizer"], "optimizer")(model),
         schedule=build(config["schedule"], "schedule"),
+        loss=build(config["loss"], "loss"),
         augmentation=build(config["augment"], "augment"),
         noise=noise,
+        generators={"noise": shared, **noise.generators},
+        evaluation=build(config["evaluation"], "evaluation"),
         device=device,
     )
 
@@ -111,6 +121,8 @@ def _parts(experiment: Experiment, device: torch.device) -> Parts:
 def _set_numerics(experiment: Experiment) -> None:
     torch.set_num_threads(choose_threads(experiment.settings.threads, experiment.dataset.input_shape))
     torch.set_flush_denormal(True)  # denormals slow small nets on CPUs by an order of magnitude
+    torch.backends.cudnn.allow_tf32 = experiment.settings.precision == "tf32"
+    torch.backends.cuda.matmul.allow_tf32 = experiment.settings.precision == "tf32"
     torch.manual_seed(derive_seed(experiment.config["seed"], "torch"))  # for code that takes no generator
 
 

@@ -18,7 +18,8 @@ def derive_seed(seed: int, purpose: str, *indices: int) -> int:
 
 
 def generator(seed: int, purpose: str, *indices: int, device: torch.device | str = "cpu") -> torch.Generator:
-    """Return a fresh generator for ``purpose``: ``split``, ``init``, ``order``, ``augment`` or ``noise``.
+    """Return a fresh generator for ``purpose``: ``split``, ``labels``, ``init``, ``order``, ``augment``, ``noise``,
+    ``noise/input`` (and its kin), or the name of a dataset that is computed.
 
     ``indices`` tell repetitions apart (the epoch, say), so that a stream can be entered anywhere without having been
     followed from its start; a resumed run needs no saved state for it.

@@ -72,6 +72,11 @@ def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("train st", ""),
         ("train hy", ""),
         ("train --mul", "--multirun"),
+        ("su", "summary"),
+        ("summary no", "norm="),
+        ("summary norm=group norm.", "norm.eps= norm.num_groups="),
+        ("summary -", "--json --config-dir --help"),
+        ("summary --config-dir mine norm=m", "norm=my_norm"),
         ("train --cfg ", "job hydra all"),
         ("train --cfg=j", "--cfg=job"),
         ("train -i=pl", "-i=plugins"),
@@ -88,6 +93,12 @@ def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("list -cd mine norm my", "my_norm"),
         ("dashboard --p", "--port"),
         ("dashboard ou", ""),
+        ("compare --", "--metric --by --baseline --csv --json --plot --help"),
+        ("compare ou", ""),
+        ("compare outputs --by no", "norm"),
+        ("compare outputs --by norm tr", "training"),
+        ("compare outputs --by training.ep", "training.epochs"),
+        ("compare outputs --by norm --plot no", ""),
         ("completion ", "bash zsh"),
         ("completion bash ", ""),
         ("unknown ", ""),
@@ -228,7 +239,7 @@ def terminal(request: pytest.FixtureRequest, folder_with_bnexp: Path) -> Iterato
 
 def test_tab_completes_the_line_in_a_real_shell(terminal: Terminal) -> None:
     expected = {
-        "bnexp comp": "bnexp completion ",
+        "bnexp compl": "bnexp completion ",
         "bnexp train no": "bnexp train norm=",
         "bnexp train norm=gr": "bnexp train norm=group ",
         "bnexp train norm=g": "bnexp train norm=g",

@@ -209,6 +209,16 @@ def test_every_real_choice_describes_itself_and_every_default_exists() -> None:
         assert choice in choices(folders, group), f"{group}={choice}"
 
 
+@pytest.mark.parametrize("group", ["init", "norm", "optimizer", "loss", "model", "activation"])
+def test_every_choice_that_is_bnexps_own_has_a_formula_and_a_source(group: str) -> None:
+    folders = [config_dir()]
+    for name, path in choices(folders, group).items():
+        if not listing.read(path)["_target_"].startswith("torch."):
+            lines = listing.one_choice(folders, group, name, None)
+            assert [line for line in lines if re.match(r"Formula: .", line)], name
+            assert [line for line in lines if re.match(r"Source: .", line)], name
+
+
 def test_the_docstring_read_from_the_source_is_the_one_that_python_sees() -> None:
     from bnexp.models.convnet import ConvNet
 

@@ -63,14 +63,23 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [[], ["trian"], ["train", "--help"], ["train", "norm=batch", "--help"], ["list", "norm"], ["dashboard", "-h"]],
+    [
+        [],
+        ["trian"],
+        ["train", "--help"],
+        ["train", "norm=batch", "--help"],
+        ["summary", "--help"],
+        ["summary", "--josn"],
+        ["list", "norm"],
+        ["dashboard", "-h"],
+    ],
 )
 def test_nothing_heavy_is_imported_for_help_lists_and_mistakes(words: list[str]) -> None:
     process = bnexp_process(*words, after=f"print('heavy:', [name for name in {HEAVY!r} if name in sys.modules])")
     assert process.stdout.endswith("heavy: []\n"), process.stderr
 
 
-@pytest.mark.parametrize("words", [["--help"], ["trian"], ["train", "--help"]])
+@pytest.mark.parametrize("words", [["--help"], ["trian"], ["train", "--help"], ["summary", "--help"]])
 def test_help_and_a_wrong_command_answer_at_once(words: list[str]) -> None:
     def seconds() -> float:
         start = time.perf_counter()
@@ -86,7 +95,7 @@ def test_help_and_a_wrong_command_answer_at_once(words: list[str]) -> None:
     [
         (["trian"], "trian: bnexp has no such command; did you mean 'train'?"),
         (["help", "lits"], "lits: bnexp has no such command; did you mean 'list'?"),
-        (["qqq"], "qqq: bnexp has no such command; choose from train, list, "),
+        (["qqq"], "qqq: bnexp has no such command; choose from train, "),
         (["--versoin"], "--versoin: bnexp has no such flag; did you mean '--version'?"),
         (["norm=batch"], "norm=batch: a command must come first; write bnexp train norm=batch"),
     ],

@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from bnexp.config.compose import compose_run
+from bnexp.data.dataset import Dataset
 from bnexp.data.split import split
+from bnexp.experiment import prepare
 from bnexp.ranges import violation
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -37,7 +41,10 @@ def keyword_types(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
 
 
 def test_there_is_a_choice_for_every_loader():
-    assert " ".join(CHOICES) == "breast_cancer cifar10 cifar100 credit csv digits fashion_mnist image_folder mnist"
+    expected = (
+        "breast_cancer brightness cifar10 cifar100 credit csv digits fashion_mnist image_folder mnist two_features"
+    )
+    assert " ".join(CHOICES) == expected
 
 
 @pytest.mark.parametrize("choice", CHOICES)
@@ -67,5 +74,42 @@ def test_the_folder_of_data_is_named_by_the_environment(monkeypatch: pytest.Monk
     assert node_of("credit")["path"] == "/some/where/UCI_Credit_Card.csv"
 
 
-def test_the_keys_of_the_split_can_be_overridden():
-    assert node_of("digits", "dataset.subset=0.1")["subset"] == 0.1
+@pytest.mark.parametrize(("key", "value"), [("subset", 0.1), ("label_noise", 0.3), ("scaling", "raw")])
+def test_the_keys_of_the_split_can_be_overridden(key: str, value: object):
+    assert node_of("digits", f"dataset.{key}={value}")[key] == value
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "rule"),
+    [
+        ("label_noise", 1.5, "must be at least 0 and at most 1"),
+        ("label_noise", -0.1, "must be at least 0 and at most 1"),
+        ("scaling", "units", "must be one of standardized, unit, raw; did you mean 'unit'?"),
+    ],
+)
+def test_a_value_that_is_no_option_of_a_dataset_breaks_the_rule(key: str, value: object, rule: str):
+    assert violation(value, dict(keyword_types(split))[key]) == rule
+
+
+def prepared(*overrides: str, folder: Path) -> Dataset:
+    composed = compose_run([*overrides, "model=mlp", "model.width=8", f"output_dir={folder}"])
+    return prepare(*composed).dataset
+
+
+def test_the_options_reach_the_data_of_a_run(tmp_path: Path):
+    plain = prepared(folder=tmp_path)
+    changed = prepared("dataset.label_noise=0.5", "dataset.scaling=unit", folder=tmp_path)
+    assert torch.equal(plain.train.inputs, changed.train.inputs)
+    assert int((plain.train.labels != changed.train.labels).sum()) == round(0.5 * len(plain.train))
+    assert (changed.mean.item(), changed.std.item()) == (0, 16)
+    other_seed = prepared("dataset.label_noise=0.5", "seed=1", folder=tmp_path)
+    assert not torch.equal(other_seed.train.inputs, changed.train.inputs)
+
+
+def test_a_seed_of_a_run_splits_the_rows_of_a_toy_and_computes_no_new_ones(tmp_path: Path):
+    def ages(seed: int) -> list[float]:
+        dataset = prepared("dataset=two_features", f"seed={seed}", folder=tmp_path)
+        return [age for part in (dataset.train, dataset.val, dataset.test) for age in part.inputs[:, 0].tolist()]
+
+    assert ages(0) != ages(1)
+    assert sorted(ages(0)) == sorted(ages(1))

@@ -19,9 +19,19 @@ def source_of(examples: Examples, test: Examples | None = None) -> Source:
     return Source(examples, tuple(f"c{label}" for label in range(int(examples.labels.max()) + 1)), test)
 
 
-def parted(source: Source, seed: int = 0, val: float = 0.1, test: float = 0.2, subset: float = 1.0) -> Dataset:
-    generator = torch.Generator().manual_seed(seed)
-    return split(source, generator, val_fraction=val, test_fraction=test, subset=subset)
+def parted(
+    source: Source, seed: int = 0, val: float = 0.1, test: float = 0.2, subset: float = 1.0, label_noise: float = 0.0
+) -> Dataset:
+    return split(
+        source,
+        torch.Generator().manual_seed(seed),
+        torch.Generator().manual_seed(1_000_000 + seed),
+        val_fraction=val,
+        test_fraction=test,
+        subset=subset,
+        label_noise=label_noise,
+        scaling="standardized",
+    )
 
 
 def numbers(examples: Examples) -> list[int]:
@@ -94,6 +104,19 @@ def test_the_same_generator_state_gives_the_same_splits_and_another_gives_others
 
 
 @pytest.mark.parametrize("with_test", [True, False])
+def test_label_noise_is_in_the_training_labels_alone_and_moves_no_example(with_test: bool):
+    source = source_of(numbered([200, 200, 200]), numbered([50, 50, 50], first=600) if with_test else None)
+    clean, noisy = parted(source), parted(source, label_noise=0.25)
+    for name in ("train", "val", "test"):
+        assert torch.equal(getattr(clean, name).inputs, getattr(noisy, name).inputs)
+    for name in ("val", "test"):
+        assert torch.equal(getattr(clean, name).labels, getattr(noisy, name).labels)
+    num_wrong = int((clean.train.labels != noisy.train.labels).sum())
+    assert num_wrong == round(0.25 * len(clean.train))
+    assert torch.equal(clean.mean, noisy.mean)
+
+
+@pytest.mark.parametrize("with_test", [True, False])
 def test_consecutive_examples_mix_the_classes_of_a_sorted_source(with_test: bool):
     dataset = parted(source_of(numbered([500, 500]), numbered([500, 500], first=1000) if with_test else None))
     for part in (dataset.train, dataset.val, dataset.test):
@@ -120,36 +143,6 @@ def test_consecutive_examples_mix_the_classes_of_a_sorted_source(with_test: bool
 def test_a_class_with_too_few_examples_is_named(examples: Examples, test: Examples | None, message: str):
     with pytest.raises(ConfigError, match=f"^dataset: {message}.*; add examples or take the class out$"):
         parted(source_of(examples, test))
-
-
-def test_the_scale_of_images_is_that_of_the_training_images_per_channel():
-    torch.manual_seed(0)
-    images = torch.randint(0, 256, (60, 3, 5, 4), dtype=torch.uint8) // torch.tensor([1, 2, 5])[:, None, None]
-    labels = torch.arange(60) % 2
-    dataset = parted(source_of(Examples(images.byte(), labels)))
-    train = dataset.train.inputs.numpy().astype(np.float64)
-    assert dataset.mean.dtype == dataset.std.dtype == torch.float32
-    np.testing.assert_allclose(dataset.mean.numpy(), train.mean(axis=(0, 2, 3)), rtol=1e-7)
-    np.testing.assert_allclose(dataset.std.numpy(), train.std(axis=(0, 2, 3)), rtol=1e-7)
-    assert dataset.input_shape == (3, 5, 4)
-
-
-def test_the_scale_of_rows_is_that_of_the_training_rows_even_far_from_zero():
-    torch.manual_seed(0)
-    rows = torch.randn(200, 3) * torch.tensor([1.0, 50.0, 0.001]) + torch.tensor([1e5, 0.0, 3.0])
-    dataset = parted(source_of(Examples(rows, torch.arange(200) % 2)))
-    train = dataset.train.inputs.numpy().astype(np.float64)
-    np.testing.assert_allclose(dataset.mean.numpy(), train.mean(axis=0), rtol=1e-6)
-    np.testing.assert_allclose(dataset.std.numpy(), train.std(axis=0), rtol=1e-6)
-
-
-@pytest.mark.parametrize(
-    "inputs", [torch.full((30, 2, 3, 3), 77, dtype=torch.uint8), torch.full((30, 2), 0.1, dtype=torch.float32)]
-)
-def test_the_std_of_what_is_constant_is_one(inputs: torch.Tensor):
-    dataset = parted(source_of(Examples(inputs, torch.arange(30) % 2)))
-    assert dataset.std.tolist() == [1.0, 1.0]
-    assert torch.equal(dataset.mean, inputs.float().flatten(1)[0, [0, -1]])
 
 
 def test_missing_values_become_the_median_of_the_training_examples():

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.utils import parametrize
 
 from bnexp.errors import ConfigError
 from bnexp.models.convnet import ConvNet
@@ -16,7 +17,8 @@ SHAPES = [(1, 1, 1), (3, 1, 9), (3, 5, 7), (1, 8, 8), (1, 28, 28), (3, 96, 64)]
 
 
 def convnet(input_shape=(3, 32, 32), num_classes=10, norm=NONE, activation=nn.ReLU, **changes):
-    values = {"depth": 3, "width": 32, "num_stages": 3, "dropout": 0.0, "norm_position": "before"} | changes
+    values = {"depth": 3, "width": 32, "parameters": None, "num_stages": 3, "norm_position": "before"}
+    values |= {"dropout": 0.0, "dropout_position": "output"} | changes
     return ConvNet(input_shape, num_classes, activation, norm, **values)
 
 
@@ -106,9 +108,33 @@ def test_a_norm_in_front_takes_the_scale_of_the_inputs_away():
     torch.testing.assert_close(model(255 * x + 3), model(x))
 
 
-def test_the_output_layer_is_reparametrized_and_not_normalized():
-    assert hasattr(convnet(norm=norms.weight()).output, "parametrizations")
-    assert [type(module) for module in convnet(norm=BATCH).output.modules()] == [nn.Linear]
+def test_a_norm_of_weights_reaches_every_layer_and_a_norm_of_outputs_all_but_the_last():
+    layers = [module for module in convnet(norm=norms.weight()).modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    assert [parametrize.is_parametrized(layer, "weight") for layer in layers] == [True] * 4
+    running = [len(value) for name, value in convnet(norm=BATCH).named_buffers() if name.endswith("running_mean")]
+    assert running == [32, 64, 128]
+
+
+@pytest.mark.parametrize(("depth", "num_stages"), [(1, 1), (2, 2), (3, 3), (8, 3), (16, 4)])
+@pytest.mark.parametrize("budget", [50_000, 200_000])
+def test_a_budget_of_parameters_is_met_within_3_percent_at_every_depth(depth, num_stages, budget):
+    model = convnet((1, 8, 8), depth=depth, num_stages=num_stages, width=None, parameters=budget)
+    assert count(model) == pytest.approx(budget, rel=0.03)
+
+
+def test_a_budget_that_a_width_meets_exactly_gives_that_width_under_any_norm():
+    for norm in (NONE, BATCH):
+        model = convnet(width=None, parameters=94_538, norm=norm)
+        assert [stage[0].layer.out_channels for stage in model.stages] == [32, 64, 128]
+
+
+def test_the_size_is_decided_once():
+    with pytest.raises(ConfigError, match=r"^model.parameters=5000 decides the width: add model.width=null, or"):
+        convnet(parameters=5000)
+    with pytest.raises(ConfigError, match=r"^model.width=null with model.parameters=null: set one of the two$"):
+        convnet(width=None)
+    with pytest.raises(ConfigError, match=r"^model.parameters=9 is less than the 68 of the narrowest network of this"):
+        convnet(width=None, parameters=9, depth=3)
 
 
 def test_fewer_layers_than_stages_get_a_line_with_both_ways_out():

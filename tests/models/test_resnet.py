@@ -4,18 +4,27 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.utils import parametrize
 
 from bnexp.errors import ConfigError
+from bnexp.models.layers import Recipe
 from bnexp.models.resnet import ResidualBlock, ResNet, ZeroPadShortcut
 from bnexp.nn import norms
+from bnexp.nn.initialize import Context, initialize_
+from bnexp.nn.structure_initializers import fixup_
 
 NONE = norms.none()
 BATCH = norms.batch(eps=1e-5, momentum=0.1, affine=True, input=False)
 
 
 def resnet(input_shape=(3, 32, 32), num_classes=10, norm=BATCH, activation=nn.ReLU, **changes):
-    values = {"depth": 20, "width": 16, "dropout": 0.0, "norm_position": "before"} | changes
+    values = {"depth": 20, "width": 16, "shortcut": True, "norm_position": "before"}
+    values |= {"dropout": 0.0, "dropout_position": "output"} | changes
     return ResNet(input_shape, num_classes, activation, norm, **values)
+
+
+def recipe(activation, norm, position="before", dropout=0.0, dropout_position="output"):
+    return Recipe(activation, norm, position, dropout, dropout_position)
 
 
 def count(modules):
@@ -61,7 +70,7 @@ def batch_norm(x):
 @pytest.mark.parametrize("position", ["before", "after"])
 def test_a_block_computes_what_figure_2_shows(position):
     torch.manual_seed(0)
-    block = ResidualBlock(3, 6, 2, nn.Tanh, BATCH, position).double()
+    block = ResidualBlock(3, 6, 2, recipe(nn.Tanh, BATCH, position)).double()
     first, second = (module for module in block.modules() if isinstance(module, nn.Conv2d))
     x = torch.randn(4, 3, 7, 5, dtype=torch.float64)
     shortcut = F.conv2d(x, torch.eye(6, 3, dtype=torch.float64)[:, :, None, None], stride=2)
@@ -73,11 +82,56 @@ def test_a_block_computes_what_figure_2_shows(position):
 
 
 def test_a_block_whose_residual_is_zero_passes_its_input_on():
-    block = ResidualBlock(3, 3, 1, nn.ReLU, NONE, "before")
+    block = ResidualBlock(3, 3, 1, recipe(nn.ReLU, NONE))
     nn.init.zeros_(block.residual[1].weight)
     nn.init.zeros_(block.residual[1].bias)
     x = torch.rand(2, 3, 4, 4)
     assert torch.equal(block(x), x)
+
+
+@pytest.mark.parametrize("position", ["before", "after"])
+@pytest.mark.parametrize("dropout_position", ["before_norm", "after_norm"])
+def test_a_block_drops_values_before_each_norm_or_at_the_end_of_each_layer(position, dropout_position):
+    torch.manual_seed(0)
+    block = ResidualBlock(3, 3, 1, recipe(nn.Tanh, BATCH, position, 0.5, dropout_position)).double()
+    x, one, two = torch.randn(3, 4, 3, 5, 5, dtype=torch.float64)
+    drops = iter([one, two])
+    for module in block.modules():
+        if isinstance(module, nn.Dropout):
+            module.forward = lambda x: x * next(drops)
+    first, second = (module for module in block.modules() if isinstance(module, nn.Conv2d))
+    norm = batch_norm
+    expected = {
+        ("before", "before_norm"): lambda: (x + norm(two * second(norm(one * first(x)).tanh()))).tanh(),
+        ("before", "after_norm"): lambda: two * (x + norm(second(one * norm(first(x)).tanh()))).tanh(),
+        ("after", "before_norm"): lambda: norm(two * (x + second(norm(one * first(x).tanh()))).tanh()),
+        ("after", "after_norm"): lambda: two * norm((x + second(one * norm(first(x).tanh()))).tanh()),
+    }
+    torch.testing.assert_close(block(x), expected[position, dropout_position]())
+
+
+def test_the_plain_network_has_the_same_layers_in_the_same_order_and_no_sums():
+    torch.manual_seed(0)
+    plain = resnet((3, 8, 8), depth=14, width=4, shortcut=False, activation=nn.Tanh).double()
+    residual = resnet((3, 8, 8), depth=14, width=4)
+    shapes = [[value.shape for value in model.state_dict().values()] for model in (plain, residual)]
+    assert shapes[0] == shapes[1]
+    x = torch.randn(4, 3, 8, 8, dtype=torch.float64)
+    *convolutions, output = (module for module in plain.modules() if isinstance(module, nn.Conv2d | nn.Linear))
+    y = x
+    for convolution in convolutions:
+        y = torch.tanh(batch_norm(convolution(y)))
+    torch.testing.assert_close(plain(x), output(y.mean((2, 3))))
+
+
+def test_the_plain_network_of_20_layers_has_as_many_parameters_as_the_residual_one():
+    assert count(resnet(shortcut=False).parameters()) == 269_722 + 688
+
+
+def test_fixup_finds_no_branches_in_the_plain_network():
+    context = Context(nn.ReLU(), torch.Generator())
+    with pytest.raises(ConfigError, match="this model has none"):
+        initialize_(resnet(norm=NONE, depth=8, shortcut=False), fixup_, context)
 
 
 def test_stages_halve_the_sides_and_double_the_channels_as_in_the_paper():
@@ -98,6 +152,19 @@ def test_any_image_shape_gives_finite_logits_and_gradients(input_shape, position
     logits.square().sum().backward()
     assert logits.shape == (4, 7)
     assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
+
+
+def test_a_norm_of_weights_reaches_every_layer():
+    layers = [module for module in resnet(norm=norms.weight()).modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    assert [parametrize.is_parametrized(layer, "weight") for layer in layers] == [True] * 20
+
+
+def test_a_norm_in_front_takes_the_scale_of_the_inputs_away():
+    torch.manual_seed(0)
+    front = norms.batch(eps=1e-12, momentum=0.1, affine=True, input=True)
+    model = resnet((3, 8, 8), norm=front, depth=8, width=4).double()
+    x = torch.randn(8, 3, 8, 8, dtype=torch.float64)
+    torch.testing.assert_close(model(255 * x + 3), model(x))
 
 
 def test_dropout_zeroes_inputs_of_the_linear_layer_in_training_only():

@@ -1,13 +1,16 @@
 """Batches: standardized right, each example once an epoch, the same ones whatever else a run does."""
 
 import itertools
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
-from bnexp.data.augment import crop_flip, flip, none
+from bnexp.data.augment import crop_flip, cutout, flip, mixup, none
 from bnexp.data.dataset import Dataset, Examples
+from bnexp.seeding import derive_seed
 from bnexp.training.batches import Scale, TrainingBatches, evaluation_batches, on_device
 
 CPU = torch.device("cpu")
@@ -33,7 +36,19 @@ def numbered(num_examples, batch_size, seed=0, augmentation=none):
     """Batches of rows that hold their own index, as their labels do."""
     rows = torch.arange(num_examples, dtype=torch.float32)[:, None]
     examples = Examples(rows, torch.arange(num_examples))
-    return TrainingBatches(examples, unscaled(1), augmentation, batch_size=batch_size, seed=seed)
+    return in_batches(examples, unscaled(1), augmentation, batch_size, seed)
+
+
+def in_batches(examples, scale, augmentation, batch_size, seed, num_classes=4, label_smoothing=0.0):
+    return TrainingBatches(
+        examples,
+        scale,
+        augmentation,
+        num_classes=num_classes,
+        label_smoothing=label_smoothing,
+        batch_size=batch_size,
+        seed=seed,
+    )
 
 
 def labels(batches, steps):
@@ -117,7 +132,7 @@ def test_augmentation_does_not_change_which_examples_come_when():
     x, scale = images(12), Scale(dataset(images(12)), CPU)
     examples = Examples(x, torch.arange(12))
     taken = [
-        labels(TrainingBatches(examples, scale, augmentation, batch_size=4, seed=0), range(6))
+        labels(in_batches(examples, scale, augmentation, batch_size=4, seed=0), range(6))
         for augmentation in (none, flip, lambda num, generator: crop_flip(num, generator, padding=2))
     ]
     assert taken[0] == taken[1] == taken[2]
@@ -128,7 +143,7 @@ def test_any_step_can_be_entered_directly(augmentation):
     data = dataset(images(22))
 
     def fresh():
-        return TrainingBatches(data.train, Scale(data, CPU), augmentation, batch_size=4, seed=3)
+        return in_batches(data.train, Scale(data, CPU), augmentation, batch_size=4, seed=3)
 
     walked = fresh()
     expected = [walked.at(step) for step in range(15)]
@@ -139,10 +154,28 @@ def test_any_step_can_be_entered_directly(augmentation):
             assert torch.equal(targets, expected[step][1])
 
 
+def test_the_plan_of_an_epoch_is_carried_out_batch_by_batch_in_its_order():
+    data = dataset(images(23))
+    plans, seeds = [], []
+
+    def augmentation(num_examples, draws):
+        seeds.append(draws.initial_seed())
+        plans.append(crop_flip(num_examples, draws, padding=2))
+        return plans[-1]
+
+    batches = in_batches(data.train, Scale(data, CPU), augmentation, batch_size=5, seed=3)
+    for epoch in range(2):
+        parts = [batches.at(4 * epoch + position) for position in range(4)]
+        order = torch.cat([targets for _, targets in parts])
+        whole = plans[epoch].apply(data.train.inputs[order], plans[epoch].parameters[:20])
+        assert torch.equal(torch.cat([inputs for inputs, _ in parts]), Scale(data, CPU)(whole))
+    assert seeds == [derive_seed(3, "augment", 0), derive_seed(3, "augment", 1)]
+
+
 def test_each_image_is_augmented_anew_in_every_epoch():
     data = dataset(images(1).expand(6, -1, -1, -1).contiguous())  # six times the same image
     augmentation = lambda num, generator: crop_flip(num, generator, padding=2)  # noqa: E731
-    batches = TrainingBatches(data.train, Scale(data, CPU), augmentation, batch_size=6, seed=0)
+    batches = in_batches(data.train, Scale(data, CPU), augmentation, batch_size=6, seed=0)
     seen = torch.cat([batches.at(epoch)[0] for epoch in range(10)])
     assert len(torch.unique(seen, dim=0)) > 30  # 60 draws from 50 shifts and mirrors give 35 on average
 
@@ -151,8 +184,64 @@ def test_augmented_images_are_zero_beyond_their_edge_before_they_are_scaled():
     white = torch.full((8, 1, 4, 4), 200, dtype=torch.uint8)
     data = dataset(white, torch.tensor([100.0]), torch.tensor([50.0]))
     augmentation = lambda num, generator: crop_flip(num, generator, padding=2)  # noqa: E731
-    inputs, _ = TrainingBatches(data.train, Scale(data, CPU), augmentation, batch_size=8, seed=0).at(0)
+    inputs, _ = in_batches(data.train, Scale(data, CPU), augmentation, batch_size=8, seed=0).at(0)
     assert inputs.unique().tolist() == pytest.approx([-2, 2])  # (0 − 100) / 50 and (200 − 100) / 50
+
+
+def test_smoothed_labels_are_probabilities_and_others_stay_labels():
+    data = dataset(images(8))
+    examples = Examples(data.train.inputs, torch.tensor([0, 1, 2, 3, 3, 2, 1, 0]))
+    _, targets = in_batches(examples, Scale(data, CPU), none, batch_size=8, seed=0).at(0)
+    _, smooth = in_batches(examples, Scale(data, CPU), none, batch_size=8, seed=0, label_smoothing=0.2).at(0)
+    assert targets.dtype == torch.int64
+    expected = [[0.85 if label == k else 0.05 for k in range(4)] for label in targets.tolist()]
+    torch.testing.assert_close(smooth, torch.tensor(expected))
+
+
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("padding", [None, 2])
+def test_mixup_mixes_inputs_and_targets_of_a_batch_alike(padding, label_smoothing):
+    data, plans = dataset(images(12)), []
+    examples = Examples(data.train.inputs, torch.arange(12) % 4)
+
+    def augmentation(num_examples, draws):
+        plans.append(mixup(num_examples, draws, padding=padding, alpha=1.0))
+        return plans[-1]
+
+    cropping = none if padding is None else partial(crop_flip, padding=padding)
+    keys = {"scale": Scale(data, CPU), "batch_size": 4, "seed": 0, "label_smoothing": label_smoothing}
+    mixing = in_batches(examples, augmentation=augmentation, **keys)
+    plain = in_batches(examples, augmentation=cropping, **keys)
+    for step in range(3):
+        (inputs, targets), (clean, labels) = mixing.at(step), plain.at(step)
+        assert inputs.is_contiguous(memory_format=torch.channels_last)
+        for index in range(4):
+            share = plans[0].shares[4 * step + index]
+            torch.testing.assert_close(inputs[index], share * clean[index] + (1 - share) * clean[index - 1])
+            expected = torch.zeros(4)
+            for weight, label in ((share, labels[index]), (1 - share, labels[index - 1])):
+                expected += weight * (F.one_hot(label, 4) if label_smoothing == 0 else label)
+            torch.testing.assert_close(targets[index], expected)
+
+
+def test_rows_can_be_mixed_too():
+    examples = Examples(torch.arange(6.0)[:, None], torch.arange(6))
+    augmentation = partial(mixup, padding=None, alpha=1.0)
+    inputs, targets = in_batches(examples, unscaled(1), augmentation, batch_size=6, seed=0, num_classes=6).at(0)
+    torch.testing.assert_close(targets.sum(1), torch.ones(6))
+    torch.testing.assert_close(inputs[:, 0], targets @ torch.arange(6.0))  # a row is its label
+    assert (targets > 0).sum() > 6
+
+
+def test_cutout_hides_behind_the_mean():
+    white = torch.full((8, 1, 4, 4), 200, dtype=torch.uint8)
+    data = dataset(white, torch.tensor([100.0]), torch.tensor([50.0]))
+    augmentation = partial(cutout, padding=None, size=1)
+    inputs, targets = in_batches(data.train, Scale(data, CPU), augmentation, batch_size=8, seed=0).at(0)
+    assert (inputs == 0).sum((1, 2, 3)).tolist() == [1] * 8
+    assert inputs[inputs != 0].unique().tolist() == pytest.approx([2])  # (200 − 100) / 50
+    assert inputs.is_contiguous(memory_format=torch.channels_last)
+    assert targets.dtype == torch.int64
 
 
 @pytest.mark.parametrize(("num_examples", "batch_size", "sizes"), [(5, 2, [2, 2, 1]), (4, 2, [2, 2]), (3, 10, [3])])

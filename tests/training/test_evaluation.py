@@ -5,8 +5,12 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
-from bnexp.training.evaluation import evaluate
+from bnexp.data.dataset import Dataset, Examples
+from bnexp.training.batches import Scale
+from bnexp.training.evaluation import Evaluator, evaluate
+from bnexp.training.settings import Evaluation
 
 FULL = torch.autocast("cpu", enabled=False)
 
@@ -67,13 +71,13 @@ def test_no_gradient_is_kept():
 
 def test_in_bfloat16_the_forward_pass_is_and_the_loss_is_not():
     torch.manual_seed(0)
-    model, seen = nn.Linear(6, 4), []
-    full = evaluate(model, batches(100, 50), FULL)
-    model.register_forward_hook(lambda _module, _inputs, output: seen.append(output.dtype))
-    half = evaluate(model, batches(100, 50), torch.autocast("cpu", torch.bfloat16))
-    assert set(seen) == {torch.bfloat16}
-    assert half.loss == pytest.approx(full.loss, rel=0.01)
-    assert half.loss != full.loss
+    model, logits, data = nn.Linear(6, 4), [], batches(100, 50)
+    model.register_forward_hook(lambda _module, _inputs, output: logits.append(output))
+    score = evaluate(model, data, torch.autocast("cpu", torch.bfloat16))
+    assert {part.dtype for part in logits} == {torch.bfloat16}
+    labels = torch.cat([part for _, part in data])
+    expected = F.cross_entropy(torch.cat(logits).double(), labels).item()
+    assert score.loss == pytest.approx(expected, rel=1e-6)
 
 
 def test_logits_that_are_no_numbers_give_a_loss_that_is_none():
@@ -87,3 +91,52 @@ def test_logits_that_are_no_numbers_give_a_loss_that_is_none():
 def test_a_split_without_examples_has_no_score():
     with pytest.raises(ValueError, match="without examples"):
         evaluate(nn.Linear(6, 4), [], FULL)
+
+
+def normalized_net():
+    """A batch norm straight on the inputs, whose running statistics (0, 1) fit nothing, and a linear layer."""
+    torch.manual_seed(0)
+    return nn.Sequential(nn.BatchNorm1d(6, affine=False), nn.Linear(6, 4)).eval()
+
+
+def shifted(num_examples, seed):
+    generator = torch.Generator().manual_seed(seed)
+    inputs = 5 + 3 * torch.randn(num_examples, 6, generator=generator)
+    return Examples(inputs, torch.randint(4, (num_examples,), generator=generator))
+
+
+def evaluator(train, statistics, batch_size):
+    dataset = Dataset(train, train, train, tuple("abcd"), torch.zeros(6), torch.ones(6))
+    settings = Evaluation(statistics=statistics, batch_size=batch_size)
+    return Evaluator(settings, train, Scale(dataset, torch.device("cpu")), FULL)
+
+
+def loss_with(mean, var, model, examples):
+    logits = model[1]((examples.inputs - mean) / torch.sqrt(var + 1e-5))
+    return F.cross_entropy(logits, examples.labels).item()
+
+
+@pytest.mark.parametrize("batch_size", [7, "full"])
+def test_precise_statistics_are_those_of_the_training_set(batch_size):
+    model, train, val = normalized_net(), shifted(3000, 1), shifted(50, 2)
+    score = evaluator(train, "precise", batch_size).score(model, val)
+    expected = loss_with(train.inputs.mean(0), train.inputs.var(0), model, val)
+    assert score.loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_batch_statistics_are_those_of_the_evaluation_batch():
+    model, train, val = normalized_net(), shifted(3000, 1), shifted(50, 2)
+    score = evaluator(train, "batch", "full").score(model, val)
+    expected = loss_with(val.inputs.mean(0), val.inputs.var(0, correction=0), model, val)
+    assert score.loss == pytest.approx(expected, rel=1e-5)
+    assert evaluator(train, "batch", 5).score(model, val).loss != pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("statistics", ["running", "precise", "batch"])
+def test_an_evaluation_leaves_the_network_as_it_was(statistics):
+    model, train, val = normalized_net(), shifted(100, 1), shifted(50, 2)
+    model.train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    evaluator(train, statistics, 10).score(model, val)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert all(module.training for module in model.modules())

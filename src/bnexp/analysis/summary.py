@@ -66,6 +66,7 @@ def print_result(path: Path, result: Mapping[str, Any]) -> None:
         seconds = result["seconds"]
         times = f"{seconds['total']:.1f} s ({seconds['train']:.1f} s training)"
         console.print(f"{result['steps']} steps, {result['epochs']:g} epochs in {times}")
+    _print_notes(console, [result])
     console.print(f"run folder: {path}", markup=False)
     console.print(f"next:       bnexp dashboard {path.parent.parent}", markup=False)
 
@@ -86,7 +87,9 @@ def print_summary(planned: Sequence[Planned]) -> None:
         test = mean_and_sd([metrics["test/accuracy"] for metrics in finished])
         val = mean_and_sd([metrics["val/accuracy"] for metrics in finished])
         table.add_row(label, str(len(finished)), test, val, counts)
-    _console().print(table)
+    console = _console()
+    console.print(table)
+    _print_notes(console, [result for results in arms.values() for result in results])
 
 
 def mean_and_sd(values: Sequence[float]) -> str:
@@ -94,6 +97,12 @@ def mean_and_sd(values: Sequence[float]) -> str:
     if not values:
         return "–"
     return f"{fmean(values):.4f}" + (f" ± {stdev(values):.4f}" if len(values) > 1 else "")
+
+
+def _print_notes(console: Console, results: Sequence[Mapping[str, Any]]) -> None:
+    """Say once what loaders and initializers did that was not asked for in so many words."""
+    for note in dict.fromkeys(note for result in results for note in result.get("notes", [])):
+        console.print(f"note: {note}", markup=False)
 
 
 def _console() -> Console:

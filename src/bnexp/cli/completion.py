@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bnexp.cli.flags import CONFIG_DIR, HYDRA, Flag, parse
+from bnexp.cli.compare import FLAGS as COMPARE
+from bnexp.cli.flags import CONFIG_DIR, HYDRA, SUMMARY, Flag, parse
 from bnexp.cli.listing import defaults, parts, primary, read, search_path
 from bnexp.cli.main import COMMANDS
 from bnexp.config.folder import choices, groups
@@ -85,9 +86,13 @@ def candidates(before: Sequence[str], current: str) -> list[str]:
         case [_, "help"]:
             words = list(COMMANDS)
         case [_, "train", *arguments]:
-            words = _train(arguments, current)
+            words = _overrides(arguments, current, HYDRA)
+        case [_, "summary", *arguments]:
+            words = _overrides(arguments, current, SUMMARY)
         case [_, "list", *arguments]:
             words = _list(arguments, current)
+        case [_, "compare", *arguments]:
+            words = _compare(arguments, current)
         case [_, "completion"]:
             words = list(SCRIPTS)
         case [_, "dashboard", *_] if current.startswith("-"):
@@ -97,14 +102,14 @@ def candidates(before: Sequence[str], current: str) -> list[str]:
     return [word for word in words if word.startswith(current)]
 
 
-def _train(arguments: Sequence[str], current: str) -> list[str]:
-    if (flag := _unfinished(arguments, HYDRA)) is not None:
+def _overrides(arguments: Sequence[str], current: str, flags: Sequence[Flag]) -> list[str]:
+    if (flag := _unfinished(arguments, flags)) is not None:
         return list(flag.choices)
     key, equals, value = current.partition("=")
     if key.startswith("-"):
-        with_choices = [f"{key}={choice}" for flag in HYDRA if key in flag.names for choice in flag.choices]
-        return with_choices if equals else [flag.names[0] for flag in HYDRA]
-    folders, overrides = _read_so_far(arguments, HYDRA)
+        with_choices = [f"{key}={choice}" for flag in flags if key in flag.names for choice in flag.choices]
+        return with_choices if equals else [flag.names[0] for flag in flags]
+    folders, overrides = _read_so_far(arguments, flags)
     if equals:
         # Several choices with commas between them, as a multirun takes them: only the last is still being written.
         done, comma, _ = value.rpartition(",")
@@ -149,6 +154,17 @@ def _list(arguments: Sequence[str], current: str) -> list[str]:
     if not words:
         return groups(folders)
     return list(choices(folders, words[0])) if len(words) == 1 else []
+
+
+def _compare(arguments: Sequence[str], current: str) -> list[str]:
+    if current.startswith("-"):
+        return [flag.names[0] for flag in COMPARE]
+    given = [word for word in arguments if word.startswith("-")]
+    if given[-1:] != ["--by"]:
+        return []
+    folders = search_path({})
+    group, dot, _ = current.partition(".")
+    return [key.rstrip("=") for key in _keys(folders, [], group)] if dot else list(defaults(folders))
 
 
 def _unfinished(arguments: Sequence[str], flags: Sequence[Flag]) -> Flag | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from bnexp.config.folder import config_dir, groups
@@ -43,6 +44,8 @@ HYDRA = (
     Flag(("--help", "-h")),
     Flag(("--version",)),
 )
+
+SUMMARY = (Flag(("--json",)), CONFIG_DIR, Flag(("--help", "-h")))
 
 TRAIN_HELP = """\
 usage: bnexp train [GROUP=CHOICE ...] [KEY=VALUE ...] [FLAGS]
@@ -113,6 +116,16 @@ def parse(arguments: Sequence[str], flags: Sequence[Flag], command: str) -> tupl
             value = _checked(flag, name, value if equals else _following(flag, rest))
         found[flag.names[0]] = value
     return found, words
+
+
+def user_dirs(flags: Mapping[str, str]) -> list[Path]:
+    """Return the config folder that ``--config-dir`` names, if it does; raise ConfigError where it is none."""
+    if "--config-dir" not in flags:
+        return []
+    folder = Path(flags["--config-dir"])
+    if not folder.is_dir():
+        raise ConfigError(f"--config-dir={folder}: no such folder")
+    return [folder]
 
 
 def _following(flag: Flag, rest: list[str]) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 import bnexp
-from bnexp.cli.flags import CONFIG_DIR, parse
+from bnexp.cli.flags import CONFIG_DIR, parse, user_dirs
 from bnexp.config.folder import choices, config_dir, groups
 from bnexp.errors import ConfigError, did_you_mean
 
@@ -61,12 +61,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def search_path(flags: dict[str, str]) -> list[Path]:
     """Return the config folders in Hydra's order: the one named by ``--config-dir``, then bnexp's own."""
-    if "--config-dir" not in flags:
-        return [config_dir()]
-    folder = Path(flags["--config-dir"])
-    if not folder.is_dir():
-        raise ConfigError(f"--config-dir={folder}: no such folder")
-    return [folder, config_dir()]
+    return [*user_dirs(flags), config_dir()]
 
 
 def primary(folders: Sequence[Path]) -> Path:

@@ -33,7 +33,10 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "train": Command("train a network; with -m, every combination of choices", "bnexp.cli.train", "bnexp.cli.flags"),
+    "summary": Command("layers, shapes, parameters and multiply-adds of a network", "bnexp.cli.summary"),
+    "study": Command("answer a question with many runs and statistics", "bnexp.cli.study"),
     "list": Command("what can be chosen, and what a choice does", "bnexp.cli.listing"),
+    "compare": Command("table, statistics and curves of finished runs", "bnexp.cli.compare"),
     "dashboard": Command("show the curves of all runs in TensorBoard", "bnexp.cli.dashboard"),
     "completion": Command("complete words of the command line in bash or zsh", "bnexp.cli.completion"),
 }

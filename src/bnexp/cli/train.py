@@ -17,8 +17,8 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from bnexp.analysis.summary import Planned, print_result, print_summary, result_line
-from bnexp.cli.flags import HYDRA, flags_first, parse
-from bnexp.config.compose import compose_run, composing, jobs_of_multirun, resolved
+from bnexp.cli.flags import HYDRA, flags_first, parse, user_dirs
+from bnexp.config.compose import compose_run, jobs_of_multirun, resolved
 from bnexp.config.explain import explain, mistake
 from bnexp.config.folder import config_dir
 from bnexp.errors import ConfigError, Terminated
@@ -29,9 +29,9 @@ from bnexp.run import run as run_experiment
 def run(arguments: Sequence[str]) -> int:
     """Train what the arguments ask for; return the exit status."""
     flags, overrides = parse(arguments, HYDRA, "train")
-    user_dirs = [Path(flags["--config-dir"])] if "--config-dir" in flags else []
+    folders = user_dirs(flags)
     shows_only = bool({"--cfg", "--info", "--hydra-help", "--version", "--shell-completion"} & flags.keys())
-    planned = plan(overrides, user_dirs) if "--multirun" in flags and not shows_only else []
+    planned = plan(overrides, folders) if "--multirun" in flags and not shows_only else []
     outcomes: list[str | ConfigError] = []
 
     def job(config: DictConfig) -> float | None:
@@ -46,11 +46,14 @@ def run(arguments: Sequence[str]) -> int:
     try:
         hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")(job)()
     except (HydraException, OmegaConfBaseException) as error:
-        raise explain(error, overrides, user_dirs) from error
+        raise explain(error, overrides, folders) from error
     except ValueError as error:  # what Hydra raises for `norm=null`, say
-        if (line := mistake(overrides, user_dirs)) is None:
+        if (line := mistake(overrides, folders)) is None:
             raise
         raise ConfigError(line) from error
+    except (KeyboardInterrupt, Terminated):
+        print("interrupted; the same command goes on where it stopped", file=sys.stderr)
+        raise
     finally:
         if planned:
             print_summary(planned)
@@ -84,26 +87,22 @@ def train_one(config: DictConfig) -> tuple[str | ConfigError, float | None]:
     return result["status"], result["metrics"].get("best/val/accuracy")
 
 
-def plan(overrides: Sequence[str], user_dirs: Sequence[Path]) -> list[Planned]:
-    """Check every run of a multirun before the first one starts.
+def plan(overrides: Sequence[str], folders: Sequence[Path]) -> list[Planned]:
+    """Check every run of a multirun before the first one starts; ``folders`` are the user's config folders.
 
     Raises:
         ConfigError: for the first run that cannot work.
     """
-    search_path = (
-        [f"hydra.searchpath=[{','.join(f'file://{folder.resolve()}' for folder in user_dirs)}]"] if user_dirs else []
-    )
+    try:
+        jobs = jobs_of_multirun(overrides)
+    except HydraException as error:
+        raise explain(error, overrides, folders) from error
     planned = []
-    with composing():
-        try:
-            jobs = jobs_of_multirun(overrides)
-        except HydraException as error:
-            raise explain(error, overrides, user_dirs) from error
-        for words in jobs:
-            composed = compose_run([*words, *search_path])
-            prepared = prepare(*composed)
-            varied = [word for word in words if not word.startswith("seed=")]
-            planned.append(Planned(arm=tuple(varied), seed=composed.config["seed"], path=prepared.path))
+    for words in jobs:
+        composed = compose_run(words, folders)
+        prepared = prepare(*composed)
+        varied = [word for word in words if not word.startswith("seed=")]
+        planned.append(Planned(arm=tuple(varied), seed=composed.config["seed"], path=prepared.path))
     return planned
 
 

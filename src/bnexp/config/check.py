@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from bnexp.config.targets import NUM_INJECTED, is_location, parameters, problems, resolve
 from bnexp.data.split import split
 from bnexp.errors import ConfigError, did_you_mean
+from bnexp.models.finetune import finetune_
 from bnexp.ranges import Location, Natural, Place, violation
 
 Config = dict[str, Any]
@@ -19,10 +20,10 @@ TOP_LEVEL = {"seed": Natural, "output_dir": Place, "rerun": Annotated[bool, Loca
 
 
 def schema(config: Config, group: str) -> Mapping[str, inspect.Parameter]:
-    """Return what a group's node may set: its target's parameters, for a dataset those of the split too."""
+    """Return what a group's node may set: its target's parameters, and those that all choices of the group share."""
     target = resolve(config[group].get("_target_"), group)
-    found = parameters(target, NUM_INJECTED[group])
-    return {**found, **parameters(split, 2)} if group == "dataset" else found
+    shared = {"dataset": parameters(split, 3), "model": parameters(finetune_, 1)}
+    return {**parameters(target, NUM_INJECTED[group]), **shared.get(group, {})}
 
 
 def check(config: Config, choices: Mapping[str, str]) -> None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from hydra import compose, initialize_config_dir
+from hydra import version
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.utils import create_config_search_path
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import setup_globals
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -32,24 +37,50 @@ def resolved(config: DictConfig, choices: Mapping[str, Any]) -> Composed:
     return Composed(plain, {group: str(name) for group, name in choices.items() if "/" not in group})
 
 
-@contextmanager
-def composing() -> Iterator[None]:
-    """Make Hydra ready to compose from bnexp's config folder."""
-    with initialize_config_dir(str(config_dir()), version_base="1.3", job_name="bnexp"):
-        yield
-
-
-def compose_run(overrides: Sequence[str], config_name: str = "train") -> Composed:
-    """Compose one run; to be called within :func:`composing`.
+def compose_run(overrides: Sequence[str], user_dirs: Sequence[Path] = ()) -> Composed:
+    """Compose one run from the user's config folders and bnexp's own, as ``bnexp train --config-dir`` does.
 
     Raises:
         ConfigError: one line for the override that is wrong.
     """
-    try:
-        config = compose(config_name, list(overrides), return_hydra_config=True)
+    with explaining(overrides, user_dirs):
+        config = config_loader(user_dirs).load_configuration("train", list(overrides), RunMode.RUN, from_shell=False)
         return resolved(config, config.hydra.runtime.choices)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise explain(error, overrides) from error
+
+
+def compose_seeds(overrides: Sequence[str], seeds: Sequence[int], user_dirs: Sequence[Path] = ()) -> list[Composed]:
+    """Compose a run for each seed, in a fraction of the time that composing each of them alone takes.
+
+    Raises:
+        ConfigError: one line for the override that is wrong.
+    """
+    composed = []
+    with explaining(overrides, user_dirs):
+        config = config_loader(user_dirs).load_configuration("train", list(overrides), RunMode.RUN, from_shell=False)
+        for seed in seeds:
+            config.seed = seed  # before the interpolations are filled in, so that one of ${seed} follows it
+            composed.append(resolved(config, config.hydra.runtime.choices))
+    return composed
+
+
+def config_loader(user_dirs: Sequence[Path] = ()) -> ConfigLoaderImpl:
+    """Return Hydra's loader of configurations from the user's config folders and bnexp's own, the user's first."""
+    # hydra.compose takes one folder; the override hydra.searchpath would put the user's behind bnexp's own.
+    search_path = create_config_search_path(str(config_dir()))
+    for folder in reversed(user_dirs):
+        search_path.prepend("command-line", f"file://{folder.resolve()}")
+    version.setbase("1.3")
+    setup_globals()  # the resolvers, such as ${now:…}
+    return ConfigLoaderImpl(search_path)
+
+
+@contextmanager
+def explaining(overrides: Sequence[str], user_dirs: Sequence[Path] = ()) -> Iterator[None]:
+    """Turn Hydra's complaints about ``overrides`` into a ConfigError of one line."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException, ValueError) as error:  # the last for `norm=null`, say
+        raise explain(error, overrides, user_dirs) from error
 
 
 def jobs_of_multirun(overrides: Sequence[str]) -> list[list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,11 @@ from bnexp.errors import ConfigError, did_you_mean
 
 def explain(error: Exception, overrides: Sequence[str], user_dirs: Sequence[Path] = ()) -> ConfigError:
     """Return a :class:`ConfigError` that says which of the ``overrides`` Hydra or OmegaConf could not take, and why."""
-    return ConfigError(mistake(overrides, user_dirs) or str(error).strip().splitlines()[0])
+    first_line = str(error).strip().splitlines()[0]
+    if sweep := re.match("(?:Ambiguous value for argument|Sweep parameters) '(.+?)'", first_line):
+        several = "names several values, and one run takes one; bnexp train -m trains them all; [a,b] is a list"
+        return ConfigError(f"{sweep[1]}: {several}")
+    return ConfigError(mistake(overrides, user_dirs) or first_line)
 
 
 def mistake(overrides: Sequence[str], user_dirs: Sequence[Path] = ()) -> str | None:

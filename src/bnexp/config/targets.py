@@ -25,8 +25,11 @@ NUM_INJECTED = {
     "norm": 0,
     "optimizer": 1,  # model
     "schedule": 2,  # step, num_steps
+    "loss": 2,  # logits, targets
     "augment": 2,  # num_examples, generator
+    "noise": 2,  # model, seed
     "training": 0,
+    "evaluation": 0,
 }
 """The groups of a run, each with how many leading arguments of its target come from bnexp and not from the config."""
 

@@ -21,7 +21,8 @@ def digits() -> Source:
     The test part of "Optical Recognition of Handwritten Digits" (Alpaydin & Kaynak 1998, UCI).
     """
     table = torch.from_numpy(np.loadtxt(_packaged_file("digits.csv.gz"), delimiter=",", dtype=np.uint8))
-    return Source(Examples(table[:, :64].reshape(-1, 1, 8, 8), table[:, 64].long()), classes=tuple("0123456789"))
+    examples = Examples(table[:, :64].reshape(-1, 1, 8, 8), table[:, 64].long())
+    return Source(examples, classes=tuple("0123456789"), max_level=16)
 
 
 def breast_cancer() -> Source:

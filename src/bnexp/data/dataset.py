@@ -1,4 +1,4 @@
-"""What a dataset is: labelled tensors, split in three, with the scale of the training inputs.
+"""What a dataset is: labelled tensors, split in three, with the units that a network sees them in.
 
 A loader returns :class:`Source` (everything there is, and a test set where the dataset comes with one);
 :func:`bnexp.data.split.split` makes :class:`Dataset` of it, the same for every loader.
@@ -39,6 +39,7 @@ class Source:
         digest: a hash of the user's files (empty for published datasets, whose content never changes); it enters the
             run's fingerprint in place of the path, so that an edited file is a new question and a moved one is not.
         notes: one line each about what the loader did to the data (missing values filled, columns encoded, …).
+        max_level: the largest value that a pixel can have, whether or not one has it (images only).
     """
 
     examples: Examples
@@ -46,6 +47,7 @@ class Source:
     test: Examples | None = None
     digest: str = ""
     notes: tuple[str, ...] = ()
+    max_level: int = 255
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,9 @@ class Dataset:
     Attributes:
         train, val, test: the three splits, each in random order. ``val`` decides, ``test`` is only reported.
         classes: the name of each class index.
-        mean, std: per channel (C,) or feature (F,), from the training split alone, in the inputs' own units.
+        mean, std: what is subtracted from the inputs and what divides them, per channel (C,) or feature (F,), in the
+            inputs' own units. Mean and standard deviation of the training split where the scaling is ``standardized``;
+            :func:`bnexp.data.scaling.units` has the others.
     """
 
     train: Examples

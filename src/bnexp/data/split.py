@@ -1,4 +1,4 @@
-"""How a source becomes three splits: class by class, reproducibly, and scaled by what training may see."""
+"""How a source becomes three splits: class by class, reproducibly, and in units that training may know."""
 
 from __future__ import annotations
 
@@ -8,14 +8,24 @@ import torch
 from torch import Tensor
 
 from bnexp.data.dataset import Dataset, Examples, Source
+from bnexp.data.label_noise import mislabel
+from bnexp.data.scaling import Scaling, units
 from bnexp.errors import ConfigError
-from bnexp.ranges import Interval, Portion
+from bnexp.ranges import Interval, Portion, Probability
 
 Share = Annotated[float, Interval(low=0, high=1, open_low=True, open_high=True)]
 
 
 def split(
-    source: Source, generator: torch.Generator, *, val_fraction: Share, test_fraction: Share, subset: Portion
+    source: Source,
+    generator: torch.Generator,
+    label_generator: torch.Generator,
+    *,
+    val_fraction: Share,
+    test_fraction: Share,
+    subset: Portion,
+    label_noise: Probability,
+    scaling: Scaling,
 ) -> Dataset:
     """Divide ``source`` into training, validation and test examples, each with the class proportions of the whole.
 
@@ -24,8 +34,12 @@ def split(
     is never made smaller, so results with different subsets are comparable. Shares are rounded class by class, and
     every class has at least one example in each split.
 
-    Each split is in random order, so that consecutive examples are a fair sample. The same generator state gives the
-    same splits. Missing values (NaN) become the training examples' (lower) median of that feature.
+    Each split is in random order, so that consecutive examples are a fair sample. The same state of ``generator`` gives
+    the same splits. Missing values (NaN) become the training examples' (lower) median of that feature.
+
+    The portion ``label_noise`` of the training labels, and of those alone, is then made wrong with draws from
+    ``label_generator`` (:func:`bnexp.data.label_noise.mislabel`); :func:`bnexp.data.scaling.units` says what the
+    ``scaling`` choices are.
 
     Raises ConfigError where a class has too few examples to be in every split.
     """
@@ -45,7 +59,8 @@ def split(
     if train.inputs.is_floating_point():
         medians = train.inputs.nanmedian(dim=0).values.nan_to_num(0.0)  # 0: the feature is missing in all of train
         train, val, test = (_fill_missing(part, medians) for part in (train, val, test))
-    mean, std = _scale(train.inputs)
+    mean, std = units(train.inputs, scaling, source.max_level)
+    train = mislabel(train, len(source.classes), label_noise, label_generator)
     return Dataset(train, val, test, source.classes, mean, std)
 
 
@@ -82,20 +97,3 @@ def _take(examples: Examples, indices: Tensor, generator: torch.Generator) -> Ex
 
 def _fill_missing(examples: Examples, values: Tensor) -> Examples:
     return Examples(torch.where(examples.inputs.isnan(), values, examples.inputs), examples.labels)
-
-
-def _scale(inputs: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation (biased) per channel or feature, in float64; the std of a constant one is 1.
-
-    Bytes are counted rather than converted: exact, and without a copy eight times as large as the images.
-    """
-    if inputs.dtype == torch.uint8:
-        levels = torch.arange(256, dtype=torch.float64)
-        weights = torch.stack([torch.bincount(channel.flatten(), minlength=256) for channel in inputs.unbind(1)])
-        weights = weights / weights.sum(dim=1, keepdim=True, dtype=torch.float64)  # (C, 256)
-        mean = weights @ levels
-        variance = (weights * (levels - mean[:, None]) ** 2).sum(dim=1)
-    else:
-        variance, mean = torch.var_mean(inputs.double(), dim=0, correction=0)
-    std = variance.sqrt().float()
-    return mean.float(), torch.where(std > 0, std, 1.0)

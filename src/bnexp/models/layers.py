@@ -1,8 +1,9 @@
-"""The hidden layer that every architecture is made of: a weight layer, a norm and an activation, in either order."""
+"""The hidden layer that every architecture is made of: a weight layer with a norm, an activation and dropout."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from torch import Tensor, nn
@@ -11,6 +12,8 @@ from bnexp.errors import ConfigError
 
 Activation = Callable[[], nn.Module]
 NormPosition = Literal["before", "after"]
+DropoutPosition = Literal["output", "before_norm", "after_norm"]
+WeightLayer = nn.Conv2d | nn.Linear
 
 
 class Norm(Protocol):
@@ -29,22 +32,59 @@ class Norm(Protocol):
         """Whether one stands in front of the network."""
 
 
-class Hidden(nn.Sequential):
-    """``layer`` → ``norm`` → ``activation``; with ``norm_position="after"``, ``layer`` → ``activation`` → ``norm``.
+@dataclass(frozen=True)
+class Recipe:
+    """What stands behind each weight layer of a network, and in which order.
 
-    Ioffe & Szegedy 2015 (section 3.2) put the norm before the activation. The layer keeps its bias even where the norm
-    takes it away again, so that two arms of an experiment differ in nothing but the norm.
+    Norm and activation: ``norm_position="before"`` puts the norm before the activation (Ioffe & Szegedy 2015,
+    section 3.2), ``"after"`` behind it. Dropout, of single values also in a convolution: ``"output"`` has it once,
+    before the output layer and so behind all norms (the remedy of Li et al. 2019); ``"before_norm"`` in each hidden
+    layer directly before its norm, ``"after_norm"`` at the end of each hidden layer, behind norm and activation.
+
+    Attributes:
+        activation: makes an activation module.
+        norm: normalizes a layer's weight, its outputs, or both.
+        norm_position: norm before or after the activation.
+        dropout: probability to drop a value.
+        dropout_position: where values are dropped.
     """
 
-    def __init__(
-        self, layer: nn.Conv2d | nn.Linear, activation: Activation, norm: Norm, position: NormPosition
-    ) -> None:
-        super().__init__()
+    activation: Activation
+    norm: Norm
+    norm_position: NormPosition
+    dropout: float
+    dropout_position: DropoutPosition
+
+    def behind(self, layer: WeightLayer) -> list[tuple[str, nn.Module]]:
+        """Return the modules that follow ``layer`` with their names, in their order."""
         spatial = isinstance(layer, nn.Conv2d)
         num_features = layer.out_channels if isinstance(layer, nn.Conv2d) else layer.out_features
-        self.add_module("layer", norm.weight(layer))
-        parts = [("norm", norm.features(num_features, spatial)), ("activation", activation())]
-        for name, module in parts if position == "before" else reversed(parts):
+        norm = ("norm", self.norm.features(num_features, spatial))
+        activation = ("activation", self.activation())
+        parts: list[tuple[str, nn.Module]] = [norm, activation]
+        if self.norm_position == "after":
+            parts.reverse()
+        if self.dropout_position != "output":
+            index = parts.index(norm) if self.dropout_position == "before_norm" else len(parts)
+            parts.insert(index, ("dropout", nn.Dropout(self.dropout)))
+        return parts
+
+    def before_output(self) -> nn.Module:
+        """Return what stands before the output layer: dropout, or the identity where it stands elsewhere."""
+        return nn.Dropout(self.dropout) if self.dropout_position == "output" else nn.Identity()
+
+
+class Hidden(nn.Sequential):
+    """``layer`` and what the ``recipe`` puts behind it.
+
+    The layer keeps its bias even where the norm takes it away again, so that two arms of an experiment differ in
+    nothing but the norm.
+    """
+
+    def __init__(self, layer: WeightLayer, recipe: Recipe) -> None:
+        super().__init__()
+        self.add_module("layer", recipe.norm.weight(layer))
+        for name, module in recipe.behind(layer):
             self.add_module(name, module)
 
 

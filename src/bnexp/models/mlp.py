@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import prod
 
 from torch import Tensor, nn
 
-from bnexp.models.layers import Activation, Hidden, Norm, NormPosition, input_norm
+from bnexp.errors import ConfigError
+from bnexp.models.budget import choose_size, num_parameters
+from bnexp.models.layers import Activation, DropoutPosition, Hidden, Norm, NormPosition, Recipe, input_norm
 from bnexp.ranges import Count, Fraction
 
 
 class MLP(nn.Module):
-    """``depth`` hidden layers of ``width`` units, each followed by dropout, and a linear output layer.
+    """``depth`` hidden layers of ``width`` units, or hidden layers of any sizes, and a linear output layer.
+
+    Formula: xᵢ = activation(norm(Wᵢ xᵢ₋₁ + bᵢ)); logits = W x + b
+    Source: Rumelhart, Hinton & Williams 1986
 
     Args:
         input_shape: (F,) or (C, H, W); images are flattened.
@@ -19,9 +25,16 @@ class MLP(nn.Module):
         activation: makes an activation module.
         norm: normalizes each hidden layer.
         depth: number of hidden layers.
-        width: units of each.
+        width: units of each; None where ``parameters`` decides.
+        parameters: number of weights and biases to come near to, those of norms not counted; None where ``width``
+            decides.
+        hidden: units of each hidden layer, in place of ``depth`` and ``width``; None where these decide.
         dropout: probability to drop a hidden unit.
+        dropout_position: see :class:`bnexp.models.layers.Recipe`.
         norm_position: norm before or after the activation.
+
+    Raises:
+        ConfigError: for a size that is not decided once.
     """
 
     def __init__(
@@ -32,24 +45,33 @@ class MLP(nn.Module):
         norm: Norm,
         *,
         depth: Count,
-        width: Count,
+        width: Count | None,
+        parameters: Count | None,
+        hidden: list[Count] | None,
         dropout: Fraction,
+        dropout_position: DropoutPosition,
         norm_position: NormPosition,
     ) -> None:
         super().__init__()
-        num_features = prod(input_shape)
+        num_inputs = prod(input_shape)
+
+        def count(units: int) -> int:
+            return num_parameters([num_inputs, *[units] * depth, num_classes])
+
+        if hidden is None:
+            hidden = [choose_size(width, parameters, count)] * depth
+        elif parameters is not None:
+            raise ConfigError(f"model.hidden={hidden} decides the sizes: take model.parameters={parameters} out")
+        recipe = Recipe(activation, norm, norm_position, dropout, dropout_position)
+        sizes = [num_inputs, *hidden]
         self.flatten = nn.Flatten()
-        self.input_norm = input_norm(norm, num_features, spatial=False)
-        layers: list[nn.Module] = []
-        for _ in range(depth):
-            hidden = Hidden(nn.Linear(num_features, width), activation, norm, norm_position)
-            layers += [hidden, nn.Dropout(dropout)]
-            num_features = width
-        self.hidden = nn.Sequential(*layers)
-        self.output = norm.weight(nn.Linear(num_features, num_classes))
+        self.input_norm = input_norm(norm, num_inputs, spatial=False)
+        self.hidden = nn.Sequential(*(Hidden(nn.Linear(*pair), recipe) for pair in pairwise(sizes)))
+        self.dropout = recipe.before_output()
+        self.output = norm.weight(nn.Linear(sizes[-1], num_classes))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map standardized inputs (N, …) to logits (N, num_classes)."""
         x = self.input_norm(self.flatten(x))
-        logits: Tensor = self.output(self.hidden(x))
+        logits: Tensor = self.output(self.dropout(self.hidden(x)))
         return logits

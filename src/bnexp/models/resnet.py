@@ -1,4 +1,4 @@
-"""The residual network of He et al. 2016 for small images."""
+"""The residual network of He et al. 2016 for small images, and the plain network beside it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bnexp.errors import ConfigError
-from bnexp.models.layers import Activation, GlobalMean, Hidden, Norm, NormPosition, conv3x3, image_shape, input_norm
+from bnexp.models.layers import (
+    Activation,
+    DropoutPosition,
+    GlobalMean,
+    Hidden,
+    Norm,
+    NormPosition,
+    Recipe,
+    conv3x3,
+    image_shape,
+    input_norm,
+)
 from bnexp.ranges import Count, Fraction
 
 
@@ -26,26 +37,20 @@ class ZeroPadShortcut(nn.Module):
 class ResidualBlock(nn.Module):
     """activation(shortcut(x) + residual(x)), the residual being two 3×3 convolutions (He et al. 2016, figure 2).
 
-    With ``norm_position="after"`` each norm moves behind the activation that it stood before.
+    What the recipe puts behind the second convolution up to its activation belongs to the residual, the activation and
+    what follows it to the sum: with ``norm_position="after"`` each norm moves behind the activation that it stood
+    before.
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        stride: int,
-        activation: Activation,
-        norm: Norm,
-        position: NormPosition,
-    ) -> None:
+    def __init__(self, in_channels: int, out_channels: int, stride: int, recipe: Recipe) -> None:
         super().__init__()
-        first = Hidden(conv3x3(in_channels, out_channels, stride), activation, norm, position)
-        second = norm.weight(conv3x3(out_channels, out_channels))
-        last_norm = norm.features(out_channels, True)
-        before = position == "before"
-        self.residual = nn.Sequential(first, second, last_norm) if before else nn.Sequential(first, second)
+        first = Hidden(conv3x3(in_channels, out_channels, stride), recipe)
+        second = conv3x3(out_channels, out_channels)
+        names, behind = zip(*recipe.behind(second), strict=True)
+        cut = names.index("activation")
+        self.residual = nn.Sequential(first, recipe.norm.weight(second), *behind[:cut])
         self.shortcut = ZeroPadShortcut(in_channels, out_channels, stride)
-        self.output = activation() if before else nn.Sequential(activation(), last_norm)
+        self.output = nn.Sequential(*behind[cut:])
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) → (N, out_channels, ⌈H / stride⌉, ⌈W / stride⌉)."""
@@ -53,12 +58,21 @@ class ResidualBlock(nn.Module):
         return summed
 
 
+def plain_block(in_channels: int, out_channels: int, stride: int, recipe: Recipe) -> nn.Module:
+    """Return the two layers of a :class:`ResidualBlock` without its shortcut (He et al. 2016, figure 3, middle)."""
+    first = Hidden(conv3x3(in_channels, out_channels, stride), recipe)
+    return nn.Sequential(first, Hidden(conv3x3(out_channels, out_channels), recipe))
+
+
 class ResNet(nn.Module):
     """A 3×3 convolution, three stages of n residual blocks, global mean pooling, a linear layer.
 
-    The stages have ``width``, 2 ``width`` and 4 ``width`` channels; the second and third begin with stride 2. Depth
-    counts the layers with weights: 6n + 2 (He et al. 2016, section 4.2). The convolutions keep their biases, as
-    everywhere in bnexp: 688 parameters more than the paper's 0.27 M for 20 layers.
+    Formula: y = activation(x + F(x)), F two 3×3 convolutions; without shortcuts y = activation(F(x)); depth = 6n + 2
+        layers with weights; stages of w, 2w, 4w channels, the second and third beginning with stride 2
+    Source: He et al. 2016, section 4.2, shortcuts of option A (no parameters)
+
+    The convolutions keep their biases, as everywhere in bnexp: 688 parameters more than the paper's 0.27 M for 20
+    layers. The plain network has the same layers, and with the same seed the same initial weights.
 
     Args:
         input_shape: (C, H, W).
@@ -67,7 +81,9 @@ class ResNet(nn.Module):
         norm: normalizes each convolution.
         depth: 6n + 2: 20, 32, 44, 56, 110, …
         width: channels of the first stage.
-        dropout: probability to drop a value before the linear layer.
+        shortcut: whether the blocks have their shortcuts; without, it is the paper's plain network.
+        dropout: probability to drop a value.
+        dropout_position: see :class:`bnexp.models.layers.Recipe`; in a block the second layer ends behind the sum.
         norm_position: norm before or after the activation.
 
     Raises:
@@ -83,25 +99,28 @@ class ResNet(nn.Module):
         *,
         depth: Count,
         width: Count,
+        shortcut: bool,
         dropout: Fraction,
+        dropout_position: DropoutPosition,
         norm_position: NormPosition,
     ) -> None:
         super().__init__()
         channels, *_ = image_shape(input_shape, "resnet")
         if depth < 8 or (depth - 2) % 6:
             raise ConfigError(f"model.depth={depth} is not 6n + 2 with n ≥ 1: use 8, 14, 20, 32, 44, 56 or 110")
+        recipe = Recipe(activation, norm, norm_position, dropout, dropout_position)
+        block = ResidualBlock if shortcut else plain_block
         self.input_norm = input_norm(norm, channels, spatial=True)
-        self.stem = Hidden(conv3x3(channels, width), activation, norm, norm_position)
+        self.stem = Hidden(conv3x3(channels, width), recipe)
         blocks, channels = [], width
         for stage in range(3):
-            for block in range((depth - 2) // 6):
-                stride = 2 if stage > 0 and block == 0 else 1
-                out_channels = width * 2**stage
-                blocks.append(ResidualBlock(channels, out_channels, stride, activation, norm, norm_position))
-                channels = out_channels
+            for index in range((depth - 2) // 6):
+                stride = 2 if stage > 0 and index == 0 else 1
+                blocks.append(block(channels, width * 2**stage, stride, recipe))
+                channels = width * 2**stage
         self.blocks = nn.Sequential(*blocks)
         self.pool = GlobalMean()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = recipe.before_output()
         self.output = norm.weight(nn.Linear(channels, num_classes))
 
     def forward(self, x: Tensor) -> Tensor:

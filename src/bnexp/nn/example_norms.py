@@ -13,7 +13,7 @@ def _require_positions(choice: str, x: Tensor) -> None:
     if x.shape[2:].numel() == 1:
         raise ConfigError(
             f"norm={choice} takes its statistics over the positions of one channel of one image: "
-            "1×1 feature maps have one; use fewer model.num_stages or norm=layer"
+            "1×1 feature maps have one; use a model with fewer pools (convnet: model.num_stages) or norm=layer"
         )
 
 

@@ -76,7 +76,9 @@ def fixup_(model: nn.Module, context: Context) -> tuple[str, ...]:
     blocks = [module for module in model.modules() if hasattr(module, "residual") and hasattr(module, "shortcut")]
     branches = [block.get_submodule("residual") for block in blocks]
     if not branches:
-        raise ConfigError("init=fixup initializes residual branches and this model has none; use model=resnet")
+        raise ConfigError(
+            "init=fixup initializes residual branches and this model has none; use model=resnet with its shortcuts"
+        )
     for branch in branches:
         _refuse_norms(branch, type(context.activation))
     fill_layers_(model, partial(he_normal_, negative_slope=None), context)

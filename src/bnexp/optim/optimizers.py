@@ -1,17 +1,20 @@
 """The optimizers, each ``torch.optim``'s own, with the parameters sorted into those that decay and those that don't.
 
 Where textbooks differ, PyTorch's form holds: momentum is v ← μ v + g without the factor 1 − μ, ε stands outside the
-root, and ``weight_decay`` adds λ θ to the gradient (L2) in every optimizer but ``adamw``.
+root (but in ``adadelta``), and ``weight_decay`` adds λ θ to the gradient (L2) in every optimizer but ``adamw``.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
 
 import torch
 from torch import nn, optim
 
 from bnexp.ranges import Fraction, Interval, NonNegative, Positive
+
+Function = TypeVar("Function", bound=Callable[..., torch.optim.Optimizer])
 
 
 def parameter_groups(model: nn.Module, weight_decay: float, decay_all: bool) -> list[dict[str, Any]]:
@@ -32,6 +35,23 @@ def _fused(model: nn.Module) -> bool:
     return next(model.parameters()).device.type in ("cpu", "cuda", "mps")
 
 
+def capturable(model: nn.Module) -> bool:
+    """Whether a step of an optimizer without a fused kernel must keep its counts on the device, so as not to wait."""
+    return next(model.parameters()).device.type == "cuda"
+
+
+def full_batch(function: Function) -> Function:
+    """Mark an optimizer whose gradient is that of the whole training split, and not of a batch."""
+    function.full_batch = True  # type: ignore[attr-defined]
+    return function
+
+
+def without_schedule(function: Function) -> Function:
+    """Mark an optimizer that reads the learning rate at its first step and never again."""
+    function.without_schedule = True  # type: ignore[attr-defined]
+    return function
+
+
 def sgd(model: nn.Module, *, lr: Positive, weight_decay: NonNegative, decay_all: bool) -> optim.SGD:
     """Stochastic gradient descent.
 
@@ -39,6 +59,16 @@ def sgd(model: nn.Module, *, lr: Positive, weight_decay: NonNegative, decay_all:
     Source: Robbins & Monro 1951.
     """
     return optim.SGD(parameter_groups(model, weight_decay, decay_all), lr=lr, fused=_fused(model))
+
+
+@full_batch
+def gd(model: nn.Module, *, lr: Positive, weight_decay: NonNegative, decay_all: bool) -> optim.SGD:
+    """Gradient descent: the rule of ``sgd``, with the gradient of the whole training split.
+
+    Formula: θ ← θ − lr · (g + λ θ)
+    Source: Cauchy 1847.
+    """
+    return sgd(model, lr=lr, weight_decay=weight_decay, decay_all=decay_all)
 
 
 def momentum(
@@ -68,6 +98,25 @@ def nesterov(
     """
     groups = parameter_groups(model, weight_decay, decay_all)
     return optim.SGD(groups, lr=lr, momentum=momentum, nesterov=True, fused=_fused(model))
+
+
+def asgd(
+    model: nn.Module,
+    *,
+    lr: Positive,
+    lambd: NonNegative,
+    alpha: NonNegative,
+    weight_decay: NonNegative,
+    decay_all: bool,
+) -> optim.ASGD:
+    """SGD whose learning rate falls with the step t, and whose parameters all shrink a little.
+
+    Formula: η = lr / (1 + λ lr (t − 1))^α; θ ← (1 − λ η) θ − η (g + weight_decay θ)
+    Source: Bottou 2010, without the average over steps (Polyak & Juditsky 1992) that gave it its name: PyTorch keeps
+        that in the optimizer's state, and no network is evaluated with it.
+    """
+    groups = parameter_groups(model, weight_decay, decay_all)
+    return optim.ASGD(groups, lr=lr, lambd=lambd, alpha=alpha, capturable=capturable(model))
 
 
 def rmsprop(

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from bnexp.data.augment import Augmentation, Plan
+from bnexp.data.augment import Augmentation, Plan, mixed
 from bnexp.data.dataset import Dataset, Examples
+from bnexp.nn.losses import smoothed
 from bnexp.seeding import generator
 
 
 class Scale:
-    """Standardize inputs: (x − mean) / std per channel or feature, on the device, images as ``channels_last``."""
+    """Bring inputs to the dataset's scaling: (x − mean) / std, on the device, images as ``channels_last``."""
 
     def __init__(self, dataset: Dataset, device: torch.device) -> None:
         self.is_image = len(dataset.input_shape) == 3
@@ -22,7 +23,7 @@ class Scale:
         self.shift, self.factor = -self.mean / self.std, 1 / self.std
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        """Map inputs (B, …) in the dataset's units to float32 with mean 0 and standard deviation 1."""
+        """Map inputs (B, …) as they are stored to float32; ``scaling=standardized``: mean 0, standard deviation 1."""
         if not self.is_image:
             return (inputs - self.mean) / self.std  # in this order: a year lies far from 0 in units of its spread
         images = inputs.to(dtype=torch.float32, memory_format=torch.channels_last)
@@ -45,11 +46,21 @@ class TrainingBatches:
     """
 
     def __init__(
-        self, examples: Examples, scale: Scale, augmentation: Augmentation, *, batch_size: int, seed: int
+        self,
+        examples: Examples,
+        scale: Scale,
+        augmentation: Augmentation,
+        *,
+        num_classes: int,
+        label_smoothing: float,
+        batch_size: int,
+        seed: int,
     ) -> None:
         self.examples = examples
         self.scale = scale
         self.augmentation = augmentation
+        self.num_classes = num_classes
+        self.label_smoothing = label_smoothing
         self.batch_size = batch_size
         self.seed = seed
         self.steps_per_epoch = len(examples) // batch_size
@@ -58,27 +69,42 @@ class TrainingBatches:
         self._plan: Plan | None = None
 
     def at(self, step: int) -> tuple[Tensor, Tensor]:
-        """Return the standardized inputs (B, …) and labels (B,) of ``step``."""
+        """Return the scaled inputs (B, …) of ``step`` and its targets.
+
+        Targets are labels (B,), or probabilities (B, num_classes) where labels are smoothed or examples mixed.
+        """
         epoch, position = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
             self._enter(epoch)
         rows = slice(position * self.batch_size, (position + 1) * self.batch_size)
         chosen = self._order[rows]
-        inputs, labels = self.examples.inputs[chosen], self.examples.labels[chosen]
-        if self._plan is not None:
-            inputs = self._plan.apply(inputs, self._plan.parameters[rows])
-        return self.scale(inputs), labels
+        inputs, targets = self.examples.inputs[chosen], self.examples.labels[chosen]
+        if self.label_smoothing > 0 or (self._plan is not None and self._plan.shares is not None):
+            targets = smoothed(targets, self.num_classes, self.label_smoothing)
+        if self._plan is None:
+            return self.scale(inputs), targets
+        return self._augmented(self._plan, rows, inputs, targets)
+
+    def _augmented(self, plan: Plan, rows: slice, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        if plan.apply is not None:
+            inputs = plan.apply(inputs, plan.parameters[rows])
+        inputs = self.scale(inputs)
+        if plan.apply_scaled is not None:
+            inputs = plan.apply_scaled(inputs, plan.parameters[rows])
+        if plan.shares is None:
+            return inputs, targets
+        return mixed(inputs, plan.shares[rows]), mixed(targets, plan.shares[rows])
 
     def _enter(self, epoch: int) -> None:
         device = self.examples.labels.device
         num_examples = len(self.examples)
         self._order = torch.randperm(num_examples, generator=generator(self.seed, "order", epoch)).to(device)
         plan = self.augmentation(num_examples, generator(self.seed, "augment", epoch))
-        self._plan = plan and Plan(plan.parameters.to(device), plan.apply)
+        self._plan = plan and plan.to(device)
         self._epoch = epoch
 
 
-def evaluation_batches(examples: Examples, scale: Scale, batch_size: int = 1000) -> Iterator[tuple[Tensor, Tensor]]:
+def evaluation_batches(examples: Examples, scale: Scale, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield all of a split in its own order, standardized; the last batch may be smaller."""
     for inputs, labels in zip(examples.inputs.split(batch_size), examples.labels.split(batch_size), strict=True):
         yield scale(inputs), labels

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from bnexp.data.dataset import Examples
+from bnexp.nn.statistics import batch_statistics, population_statistics_
+from bnexp.training.batches import Scale, evaluation_batches
+from bnexp.training.settings import Evaluation
+
+PRECISE_EXAMPLES = 10_000
+"""Training examples for precise statistics; 10³ to 10⁴ are near-optimal (Wu & Johnson 2021, section 3)."""
 
 
 class Score(NamedTuple):
@@ -36,3 +45,41 @@ def evaluate(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], autocas
         raise ValueError("a split without examples has no score")
     loss_sum, num_correct = sums.tolist()
     return Score(loss_sum / num_examples, num_correct / num_examples)
+
+
+class Evaluator:
+    """Scores a network on splits, with the batch statistics that the run's ``evaluation`` group asks for.
+
+    The network is left as it was: its running statistics, its modes.
+    """
+
+    def __init__(self, settings: Evaluation, train: Examples, scale: Scale, autocast: torch.autocast) -> None:
+        self.settings = settings
+        self.train = train
+        self.scale = scale
+        self.autocast = autocast
+
+    def score(self, model: nn.Module, examples: Examples) -> Score:
+        """Score ``model`` on all of ``examples``."""
+        size = self.settings.batch_size
+        batches = evaluation_batches(examples, self.scale, len(examples) if size == "full" else size)
+        with self._statistics(model):
+            return evaluate(model, batches, self.autocast)
+
+    @contextmanager
+    def _statistics(self, model: nn.Module) -> Iterator[None]:
+        if self.settings.statistics == "running":
+            yield
+        elif self.settings.statistics == "batch":
+            with batch_statistics(model):
+                yield
+        else:
+            running = {name: buffer.clone() for name, buffer in model.named_buffers()}
+            some = Examples(self.train.inputs[:PRECISE_EXAMPLES], self.train.labels[:PRECISE_EXAMPLES])
+            try:
+                with self.autocast:
+                    population_statistics_(model, (inputs for inputs, _ in evaluation_batches(some, self.scale, 1000)))
+                yield
+            finally:
+                for name, buffer in model.named_buffers():
+                    buffer.copy_(running[name])

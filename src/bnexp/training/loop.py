@@ -7,13 +7,10 @@ from contextlib import closing
 from math import isfinite
 from typing import Any
 
-from torch import Tensor
-from torch.nn import functional as F
-
 from bnexp.optim.optimizers import set_lr_
-from bnexp.training.batches import Scale, TrainingBatches, evaluation_batches, on_device
+from bnexp.training.batches import Scale, TrainingBatches, on_device
 from bnexp.training.checkpoint import DamagedCheckpointError, load_checkpoint, save_checkpoint
-from bnexp.training.evaluation import Score, evaluate
+from bnexp.training.evaluation import Evaluator, Score
 from bnexp.training.progress import Reporter
 from bnexp.training.record import Row, RunFolder
 from bnexp.training.settings import Settings
@@ -37,20 +34,27 @@ class Training:
         self.folder = folder
         self.reporter = reporter
         self.progress = Progress()
-        self.scale = Scale(parts.dataset, parts.device)
+        scale = Scale(parts.dataset, parts.device)
         self.val = on_device(parts.dataset.val, parts.device)
         self.test = on_device(parts.dataset.test, parts.device)
         train = on_device(parts.dataset.train, parts.device)
         batch_size = len(train) if settings.batch_size == "full" else settings.batch_size
-        self.batches = TrainingBatches(train, self.scale, parts.augmentation, batch_size=batch_size, seed=seed)
+        self.batches = TrainingBatches(
+            train,
+            scale,
+            parts.augmentation,
+            num_classes=len(parts.dataset.classes),
+            label_smoothing=settings.label_smoothing,
+            batch_size=batch_size,
+            seed=seed,
+        )
+        self.evaluator = Evaluator(parts.evaluation, train, scale, autocast(settings, parts.device))
         self.num_steps = settings.epochs * self.batches.steps_per_epoch
         self.steps_per_evaluation = max(1, round(settings.eval_every * self.batches.steps_per_epoch))
         self.base_lr = parts.optimizer.param_groups[0]["lr"]
-        self.step = Step(parts.model, parts.optimizer, self.loss, settings, parts.device, self.steps_per_evaluation)
-
-    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Cross-entropy with the run's label smoothing."""
-        return F.cross_entropy(logits, labels, label_smoothing=self.settings.label_smoothing)
+        self.step = Step(
+            parts.model, parts.optimizer, parts.loss, parts.noise, settings, parts.device, self.steps_per_evaluation
+        )
 
     def run(self, hyperparameters: dict[str, Any]) -> dict[str, Any]:
         """Train, evaluate and record until the end; return the outcome: status and metrics."""
@@ -138,9 +142,7 @@ class Training:
         progress.evaluations_since_best = 0
 
     def _score(self, split: str) -> Score:
-        examples = self.val if split == "val" else self.test
-        context = autocast(self.settings, self.parts.device)
-        return evaluate(self.parts.model, evaluation_batches(examples, self.scale), context)
+        return self.evaluator.score(self.parts.model, self.val if split == "val" else self.test)
 
     def _epoch(self, step: int) -> float:
         return step / self.batches.steps_per_epoch

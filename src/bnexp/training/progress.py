@@ -101,7 +101,9 @@ class Bar:
         self.bar.stop()
 
     def start(self, step: int, num_steps: int, batch_size: int) -> None:
-        """Set the length."""
+        """Set the length, and say where a resumed run goes on."""
+        if step:
+            self.say(f"goes on after step {step} of {num_steps}")
         self.batch_size, self.last_step, self.last_time = batch_size, step, time.monotonic()
         self.bar.update(self.task, total=num_steps, completed=step)
 
@@ -121,6 +123,34 @@ class Bar:
     def say(self, line: str) -> None:
         """Print a line above the bar."""
         self.bar.console.print(line, markup=False, highlight=False)
+
+
+class Silence:
+    """Nobody is told: a study shows all of its runs together."""
+
+    def __init__(self, name: str) -> None:
+        """Forget the name."""
+
+    def __enter__(self) -> Self:
+        """Nothing to open."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing to close."""
+
+    def start(self, step: int, num_steps: int, batch_size: int) -> None:
+        """Say nothing."""
+
+    def step(self, step: int) -> None:
+        """Say nothing."""
+
+    def row(self, row: Row) -> None:
+        """Say nothing."""
+
+    def say(self, line: str) -> None:
+        """Say nothing."""
 
 
 def scores(row: Row) -> str:

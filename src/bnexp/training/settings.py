@@ -1,4 +1,4 @@
-"""How a run is trained: the config group ``training``."""
+"""How a run is trained and evaluated: the config groups ``training`` and ``evaluation``."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Settings:
             has the same shape.
         eval_every: epochs between two evaluations; may be a part of an epoch.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` …, ``mps``.
-        precision: ``fp32``, or ``bf16`` for autocast to bfloat16.
+        precision: ``fp32``; ``tf32``, a GPU's products of factors with 10 bits; ``bf16``, autocast to bfloat16.
         threads: threads of a CPU run, or ``auto``.
-        label_smoothing: ε of the training loss (Szegedy et al. 2016, section 7).
+        label_smoothing: ε of the targets of training, whatever the loss (Szegedy et al. 2016, section 7).
         gradient_clip: largest 2-norm of the gradient of all parameters together (Pascanu et al. 2013).
         early_stopping: evaluations without a better validation accuracy before the training ends.
     """
@@ -30,8 +30,24 @@ class Settings:
     batch_size: Count | Literal["full"]
     eval_every: Positive
     device: Annotated[str, Location()]
-    precision: Literal["fp32", "bf16"]
+    precision: Literal["fp32", "tf32", "bf16"]
     threads: Count | Literal["auto"]
     label_smoothing: Fraction
     gradient_clip: Positive | None
     early_stopping: Count | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """How a network is evaluated.
+
+    Attributes:
+        statistics: what batch norm normalizes by at test time: ``running`` averages (Ioffe & Szegedy 2015, section
+            3.1), ``precise`` statistics of the training set, estimated anew for each evaluation (Wu & Johnson 2021),
+            or each evaluation ``batch``'s own.
+        batch_size: examples an evaluation batch; ``full`` takes a whole split. A matter of memory alone, but with
+            ``batch`` statistics, whose answer to an example depends on its company.
+    """
+
+    statistics: Literal["running", "precise", "batch"]
+    batch_size: Count | Literal["full"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,22 +11,28 @@ from torch import nn
 
 from bnexp.data.augment import Augmentation
 from bnexp.data.dataset import Dataset
+from bnexp.nn.losses import Loss
+from bnexp.nn.noise import GaussianNoise
+from bnexp.training.settings import Evaluation
 
 
 @dataclass(frozen=True)
 class Parts:
     """What a run is made of, on the device where it runs.
 
-    ``schedule(step, num_steps)`` is the factor on the optimizer's learning rate. ``noise`` is the generator of dropout
-    and other noise, the only one whose state must be saved: the others start anew each epoch.
+    ``schedule(step, num_steps)`` is the factor on the optimizer's learning rate. ``generators`` are those of dropout
+    and other noise, by purpose: the only ones whose state must be saved, as the others start anew each epoch.
     """
 
     dataset: Dataset
     model: nn.Module
     optimizer: torch.optim.Optimizer
     schedule: Callable[[int, int], float]
+    loss: Loss
     augmentation: Augmentation
-    noise: torch.Generator
+    noise: GaussianNoise
+    generators: Mapping[str, torch.Generator]
+    evaluation: Evaluation
     device: torch.device
 
 
@@ -54,7 +60,7 @@ def capture(parts: Parts, progress: Progress, fingerprint: str) -> dict[str, Any
         "fingerprint": fingerprint,
         "model": parts.model.state_dict(),
         "optimizer": parts.optimizer.state_dict(),
-        "noise": parts.noise.get_state(),
+        "generators": {purpose: generator.get_state() for purpose, generator in parts.generators.items()},
         "torch": torch.get_rng_state(),
         "progress": asdict(progress),
     }
@@ -64,6 +70,7 @@ def restore(state: dict[str, Any], parts: Parts) -> Progress:
     """Bring the parts to a captured state; return how far the run was."""
     parts.model.load_state_dict(state["model"])
     parts.optimizer.load_state_dict(state["optimizer"])
-    parts.noise.set_state(state["noise"])
+    for purpose, generator in parts.generators.items():
+        generator.set_state(state["generators"][purpose])
     torch.set_rng_state(state["torch"])
     return Progress(**state["progress"])

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 
+from bnexp.nn.losses import Loss
+from bnexp.nn.noise import GaussianNoise
 from bnexp.training.settings import Settings
-
-Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 class Step:
@@ -20,6 +18,7 @@ class Step:
         model: nn.Module,
         optimizer: torch.optim.Optimizer,
         loss: Loss,
+        noise: GaussianNoise,
         settings: Settings,
         device: torch.device,
         max_steps: int,
@@ -27,6 +26,7 @@ class Step:
         self.model = model
         self.optimizer = optimizer
         self.loss = loss
+        self.noise = noise
         self.gradient_clip = settings.gradient_clip
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.autocast = autocast(settings, device)
@@ -34,17 +34,20 @@ class Step:
         self.num_correct = torch.zeros((), dtype=torch.int64, device=device)
         self.num_steps = 0
 
-    def __call__(self, inputs: Tensor, labels: Tensor) -> None:
-        """Train on one batch: inputs (B, …), labels (B,)."""
-        with self.autocast:
-            logits = self.model(inputs).float()
-            loss = self.loss(logits, labels)
-        loss.backward()
+    def __call__(self, inputs: Tensor, targets: Tensor) -> None:
+        """Train on one batch: inputs (B, …), and labels (B,) or probabilities (B, K) of which the largest counts."""
+        with self.noise.on_weights():
+            with self.autocast:
+                logits = self.model(self.noise.on_input(inputs)).float()
+                loss = self.loss(logits, targets)
+            loss.backward()
         if self.gradient_clip is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.gradient_clip)
+        self.noise.on_gradients_()  # behind the clipping, which would change its strength
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.losses[self.num_steps] = loss.detach()
+        labels = targets if targets.dim() == 1 else targets.argmax(1)
         self.num_correct += (logits.detach().argmax(1) == labels).sum()
         self.num_steps += 1
 

@@ -1,0 +1,120 @@
+"""Reading run folders: everything that judges runs starts here, and nothing here touches a live network."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bnexp.training.record import Row, read_rows
+
+FINISHED = ("done", "diverged")
+"""Statuses of runs that have an answer; a divergence is one."""
+
+
+class NoRunError(Exception):
+    """The folder holds no run, or one whose record is damaged; the message says which and why."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """The record of one run.
+
+    Attributes:
+        path: its folder.
+        config: the resolved configuration, with the names of the choices under ``choices``.
+        result: ``result.json``.
+    """
+
+    path: Path
+    config: Mapping[str, Any]
+    result: Mapping[str, Any]
+
+    @property
+    def status(self) -> str:
+        """``done``, ``diverged``, ``failed`` or ``interrupted``."""
+        return str(self.result["status"])
+
+    @property
+    def seed(self) -> int:
+        """The run's seed."""
+        return int(self.config["seed"])
+
+    @property
+    def metrics(self) -> Mapping[str, float | None]:
+        """The final metrics; empty for a run without an answer."""
+        metrics: Mapping[str, float | None] = self.result["metrics"]
+        return metrics
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """The evaluations, from ``metrics.jsonl``."""
+        return read_rows(self.path / "metrics.jsonl")
+
+    @cached_property
+    def values(self) -> dict[str, Any]:
+        """Choices and settings as on the command line: ``{"norm": "batch", "norm.eps": 1e-05, "seed": 0, …}``."""
+        found: dict[str, Any] = {**self.config["choices"], "seed": self.seed}
+        for group in self.config["choices"]:
+            node = self.config.get(group)
+            if isinstance(node, dict):
+                found |= {f"{group}.{key}": value for key, value in node.items() if not key.startswith("_")}
+        return found
+
+
+def read_run(folder: Path) -> Run:
+    """Read one run folder.
+
+    Raises:
+        NoRunError: where files are missing or damaged, or belong to different runs.
+    """
+    try:
+        config = yaml.load((folder / "config.yaml").read_text(encoding="utf-8"), Loader=_Loader)
+        result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        run = Run(folder, config, result)
+        if folder.resolve().name != f"{result['fingerprint']}-s{run.seed}" or result["seed"] != run.seed:
+            raise NoRunError(f"{folder}: its files belong to different runs")
+        if not _is_sound(run):
+            raise NoRunError(f"{folder}: damaged (values of a kind that bnexp does not write)")
+        _ = run.status, run.metrics["test/accuracy"] if run.status in FINISHED else None, run.values
+    except FileNotFoundError as error:
+        raise NoRunError(f"{folder}: no {Path(error.filename).name}") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
+        raise NoRunError(f"{folder}: damaged ({type(error).__name__}: {str(error).splitlines()[0]})") from error
+    return run
+
+
+def find_runs(paths: Iterable[Path]) -> tuple[list[Run], list[str]]:
+    """Read all run folders at or below ``paths``, in order of their paths, each once.
+
+    Returns:
+        The runs, and a line for each folder that looks like a run and could not be read.
+    """
+    folders = {folder.resolve(): folder for path in paths for folder in _folders_with_a_record(path)}
+    runs, left_out = [], []
+    for folder in sorted(folders.values()):
+        try:
+            runs.append(read_run(folder))
+        except NoRunError as error:
+            left_out.append(str(error))
+    return runs, left_out
+
+
+def _is_sound(run: Run) -> bool:
+    metrics = all(value is None or math.isfinite(value) for value in run.metrics.values())
+    tables = all(isinstance(run.result.get(key, {}), dict) for key in ("seconds", "environment"))
+    return metrics and tables and all(isinstance(key, str) for key in run.values)
+
+
+def _folders_with_a_record(path: Path) -> Iterable[Path]:
+    return (Path(folder) for folder, _, files in os.walk(path) if {"config.yaml", "result.json"} & set(files))
+
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -1,0 +1,131 @@
+"""What the runs of a study say: values of a metric, times to target and divergences, arm by arm."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+from bnexp.analysis.arms import Arm
+from bnexp.analysis.runs import Run
+from bnexp.analysis.statistics.target import NEVER, Durations, durations, first_crossing, target_from_baseline
+from bnexp.studies.study import Levels, Target
+
+FINAL = (
+    "test/accuracy",
+    "test/loss",
+    "val/accuracy",
+    "val/loss",
+    "best/test/accuracy",
+    "best/val/accuracy",
+    "best/epoch",
+    "initial/loss",
+)
+LAST_ROW = ("train/accuracy", "train/loss")
+METRICS = (*FINAL, *LAST_ROW, "gap/accuracy", "seconds/step")
+"""What can be known of a finished run: the metrics of ``result.json``; the last row's means over training steps;
+``gap/accuracy``, that row's train/accuracy less its val/accuracy; and the seconds of a training step."""
+
+CURVES = ("val/accuracy", "val/loss", *LAST_ROW)
+"""Metrics that every evaluation has, and a target can be set for."""
+
+UNITS = {"steps": "step", "epochs": "epoch", "seconds": "seconds"}
+"""Units of time to target, each with its column in ``metrics.jsonl``; seconds are those of training steps alone."""
+
+
+class Evidence:
+    """The finished runs of each arm, and what the study measures them by.
+
+    Args:
+        arms: the arms with their finished runs (``done`` or ``diverged``); ``settings`` are the levels of the factors,
+            empty for an arm outside of the factorial.
+        target: what is to be reached, if there is something.
+        baseline: label of the arm that a target without a value is taken from.
+        num_examples: by label, examples in each split, ``{"val": …, "test": …}``: an accuracy moves in steps of 1/N.
+    """
+
+    def __init__(
+        self,
+        arms: Sequence[Arm],
+        target: Target | None = None,
+        baseline: str = "",
+        num_examples: Mapping[str, Mapping[str, int]] | None = None,
+    ) -> None:
+        self.arms = {arm.label: arm for arm in arms}
+        self.runs = {arm.label: arm.runs for arm in arms}
+        self.target = target
+        self.baseline = baseline
+        self.num_examples = num_examples or {}
+
+    @cached_property
+    def target_value(self) -> float | None:
+        """The value to reach; None where none is set, or the baseline it comes from has no run."""
+        if self.target is None or self.target.value is not None:
+            return None if self.target is None else self.target.value
+        pick = max if self.target.higher_is_better else min
+        curves = [_curve(run, self.target.metric) for run in self.runs[self.baseline]]
+        best = [pick(finite) for curve in curves if (finite := [value for value in curve if math.isfinite(value)])]
+        return target_from_baseline(best) if best else None
+
+    def select(self, levels: Levels) -> list[Arm]:
+        """Return the arms of the factorial at these levels."""
+        return [arm for arm in self.arms.values() if arm.settings and levels.items() <= arm.settings.items()]
+
+    def values(self, label: str, metric: str, seeds: Sequence[int] | None = None) -> list[float]:
+        """Return the metric of each finished run of an arm (of these seeds), in order of seeds.
+
+        Raises:
+            ValueError: where a run diverged so far that it has no such number; dropping it would flatter the arm.
+        """
+        chosen = [run for run in self.runs[label] if seeds is None or run.seed in seeds]
+        found = [measure(run)[metric] for run in chosen]
+        numbers = [value for value in found if value is not None]
+        if missing := len(found) - len(numbers):
+            raise ValueError(f"{missing} of {len(found)} runs of {label} diverged and have no {metric}")
+        return numbers
+
+    def seeds(self, *labels: str) -> list[int]:
+        """Return the seeds of which every one of these arms has a finished run."""
+        return sorted(set.intersection(*({run.seed for run in self.runs[label]} for label in labels)))
+
+    def resolution(self, label: str, metric: str) -> float:
+        """Return the smallest step in which a metric can differ between runs: 1/N for accuracies on N examples."""
+        split = metric.removesuffix("/accuracy").removeprefix("best/")
+        num_examples = self.num_examples.get(label, {}).get(split)
+        return 1 / num_examples if num_examples and metric.endswith("/accuracy") else 0.0
+
+    def crossing(self, run: Run, unit: str) -> float | None:
+        """Return when a run first reached the target, in ``unit``; None if it did not, or there is no target."""
+        if self.target is None or self.target_value is None:
+            return None
+        grid = [float(row[UNITS[unit]] or 0.0) for row in run.rows]
+        curve = _curve(run, self.target.metric)
+        return first_crossing(grid, curve, self.target_value, higher_is_better=self.target.higher_is_better)
+
+    def durations(self, label: str, unit: str) -> Durations:
+        """Return the times to target of an arm's finished runs: until its end for a run that did not arrive in time,
+        ``NEVER`` for one that diverged."""
+        runs = self.runs[label]
+        ends = [NEVER if run.status == "diverged" else float(run.rows[-1][UNITS[unit]] or 0.0) for run in runs]
+        return durations([self.crossing(run, unit) for run in runs], ends)
+
+    def grid(self, label: str, unit: str) -> float:
+        """Return the time between two evaluations, within which a crossing is not seen; 0 for seconds."""
+        if unit == "seconds" or not self.runs[label]:
+            return 0.0
+        return float(self.runs[label][0].rows[0][UNITS[unit]] or 0.0)
+
+
+def measure(run: Run) -> dict[str, float | None]:
+    """Return all :data:`METRICS` of a finished run; None for what is not a finite number."""
+    last = run.rows[-1] if run.rows else {}
+    found = {name: run.metrics.get(name) for name in FINAL} | {name: last.get(name) for name in LAST_ROW}
+    train, val = last.get("train/accuracy"), last.get("val/accuracy")
+    found["gap/accuracy"] = None if train is None or val is None else train - val
+    steps = run.result["steps"]
+    found["seconds/step"] = run.result["seconds"]["train"] / steps if steps else None
+    return found
+
+
+def _curve(run: Run, metric: str) -> list[float]:
+    return [math.nan if (value := row.get(metric)) is None else float(value) for row in run.rows]

@@ -1,0 +1,49 @@
+"""One run of a study, in this process or a launcher's worker."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from functools import cache
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from bnexp.config.compose import resolved
+from bnexp.experiment import prepare
+from bnexp.run import run
+from bnexp.training.progress import Silence
+
+SECONDS_BETWEEN_LOOKS = 1.0
+
+
+def train_job(config: DictConfig) -> str:
+    """Train one run and return its status; ``running`` where another process is at it.
+
+    A run that fails has left its error in its folder; nothing is raised for it.
+    """
+    if multiprocessing.parent_process() is not None:
+        _obey_parent()
+    composed = resolved(config, HydraConfig.get().runtime.choices)
+    return str(run(prepare(*composed), Silence)["status"])
+
+
+@cache
+def _obey_parent() -> None:
+    """Let a local worker live and die with the process that started it.
+
+    Ctrl-C reaches both; it is for the parent to stop the workers. And if the parent is killed, joblib's workers would
+    go on training what they have been handed, and then wait for minutes.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = os.getppid()
+
+    def die_with_parent() -> None:
+        while os.getppid() == parent:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        os._exit(1)  # as if killed too: the next start goes on from the last checkpoint
+
+    threading.Thread(target=die_with_parent, daemon=True).start()

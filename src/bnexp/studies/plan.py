@@ -1,0 +1,192 @@
+"""From a study and the user's words to jobs: every run composed and checked before the first one starts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bnexp.config.check import numeric_part
+from bnexp.config.compose import Composed, compose_seeds
+from bnexp.errors import ConfigError, did_you_mean
+from bnexp.experiment import Experiment, prepare
+from bnexp.ranges import Count, Finite, violation
+from bnexp.studies.study import Arm, Study
+from bnexp.training.device import choose_device
+
+OWN_KEYS = ("seeds", "setting", "target")
+"""Words about the study itself; the others are overrides of its runs, or about Hydra and the launcher."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: the words that compose it, its folder, and how many steps it trains if nothing stops it early."""
+
+    words: tuple[str, ...]
+    path: Path
+    num_steps: int
+
+
+@dataclass(frozen=True)
+class PlannedArm:
+    """An arm with a job for each seed, and what was found out about its network and data on the way."""
+
+    arm: Arm
+    words: tuple[str, ...]
+    composed: Composed
+    jobs: tuple[Job, ...]
+    num_parameters: int
+    num_examples: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study as it will be run.
+
+    Attributes:
+        study: with the seeds and the target that the user asked for.
+        setting: the larger setting that was chosen, or the empty string.
+        overrides: the user's words that change the runs.
+        hydra: the user's words about Hydra and its launcher.
+        output_dir: where run folders go.
+        folder: where the study's own files go.
+        rerun: whether finished runs are repeated.
+        on_cpu: whether the runs use the CPU alone.
+    """
+
+    study: Study
+    setting: str
+    overrides: tuple[str, ...]
+    hydra: tuple[str, ...]
+    arms: tuple[PlannedArm, ...]
+    output_dir: Path
+    folder: Path
+    rerun: bool
+    on_cpu: bool
+
+    @property
+    def jobs(self) -> list[Job]:
+        """Each run once, though several arms may share it."""
+        return [*{job.path: job for arm in self.arms for job in arm.jobs}.values()]
+
+
+def make_plan(study: Study, words: Sequence[str], user_dirs: Sequence[Path] = ()) -> Plan:
+    """Compose and check all runs of a study.
+
+    Raises:
+        ConfigError: for the first thing that cannot work; nothing has been written then.
+    """
+    own = {key: value for key, equals, value in map(_split, words) if equals and key in OWN_KEYS}
+    hydra = tuple(word for word in words if _key(word).startswith("hydra"))
+    overrides = tuple(word for word in words if _key(word) not in OWN_KEYS and word not in hydra)
+    setting = own.pop("setting", "")
+    if setting and setting not in study.settings:
+        known = f" (it has: {', '.join(study.settings)})" if study.settings else ", nor any other"
+        raise ConfigError(
+            f"setting={setting}: study {study.name} has no such setting{did_you_mean(setting, study.settings)}{known}"
+        )
+    larger = study.settings.get(setting, ())
+    own = {key: value for key, _, value in map(_split, larger) if key in OWN_KEYS} | own
+    study = _with(study, own)
+    base = [*study.base, *(word for word in larger if _key(word) not in OWN_KEYS)]
+    _refuse_collisions(study, overrides)
+    arms = tuple(
+        _plan_arm(arm, merged([*base, *overrides, *arm.overrides]), study.seeds, user_dirs) for arm in study.arms
+    )
+    config = arms[0].composed.config
+    output_dirs = {arm.composed.config["output_dir"] for arm in arms}
+    if len(output_dirs) > 1:
+        raise ConfigError(f"study {study.name}: all arms must have the same output_dir, not {sorted(output_dirs)}")
+    folder = Path(config["output_dir"]) / "studies" / _folder_name(study.name, setting, overrides)
+    device = choose_device(config["training"]["device"])
+    return Plan(
+        study=study,
+        setting=setting,
+        overrides=overrides,
+        hydra=hydra,
+        arms=arms,
+        output_dir=Path(config["output_dir"]),
+        folder=folder,
+        rerun=config["rerun"],
+        on_cpu=device.type == "cpu",
+    )
+
+
+def merged(words: Iterable[str]) -> tuple[str, ...]:
+    """Return the words with only the last one of each key: it is the one that counts."""
+    return tuple({_key(word): word for word in words}.values())
+
+
+def _plan_arm(arm: Arm, words: tuple[str, ...], seeds: int, user_dirs: Sequence[Path]) -> PlannedArm:
+    try:
+        composed = compose_seeds(words, range(seeds), user_dirs)
+        experiment = prepare(*composed[0])
+        paths = [_path(item, composed[0], experiment) for item in composed]
+    except ConfigError as error:
+        raise ConfigError(f"arm {arm.label}: {error}") from error
+    num_steps = _num_steps(experiment)
+    jobs = [Job((*words, f"seed={seed}"), path, num_steps) for seed, path in enumerate(paths)]
+    dataset = experiment.dataset
+    num_examples = {"train": len(dataset.train), "val": len(dataset.val), "test": len(dataset.test)}
+    num_parameters = sum(parameter.numel() for parameter in experiment.model.parameters())
+    return PlannedArm(arm, words, composed[0], tuple(jobs), num_parameters, num_examples)
+
+
+def _path(composed: Composed, first: Composed, experiment: Experiment) -> Path:
+    """Return a run's folder: that of the first seed with another seed, unless more than the seed differs."""
+    if numeric_part(composed.config) != numeric_part(first.config):
+        return prepare(*composed).path
+    return experiment.path.with_name(f"{experiment.fingerprint}-s{composed.config['seed']}")
+
+
+def _num_steps(experiment: Experiment) -> int:
+    size = experiment.settings.batch_size
+    num_examples = len(experiment.dataset.train)
+    return experiment.settings.epochs * (num_examples // (num_examples if size == "full" else size))
+
+
+def _with(study: Study, own: Mapping[str, str]) -> Study:
+    """Return the study with the number of seeds and the target that the words ask for."""
+    if "seeds" in own:
+        seeds: Any = yaml.safe_load(own["seeds"])
+        if rule := violation(seeds, Count):
+            raise ConfigError(f"seeds={own['seeds']} {rule}; seeds=5 takes the seeds 0 to 4")
+        study = replace(study, seeds=seeds)
+    if "target" in own:
+        value: Any = yaml.safe_load(own["target"])
+        if study.target is None:
+            raise ConfigError(f"target={own['target']}: study {study.name} has no target")
+        if rule := violation(value, Finite):
+            raise ConfigError(f"target={own['target']} {rule}; it is a value of {study.target.metric}")
+        study = replace(study, target=replace(study.target, value=value))
+    return study
+
+
+def _refuse_collisions(study: Study, overrides: Sequence[str]) -> None:
+    """An arm would overrule such a word, or stop being that arm; either way nobody would be told."""
+    for word in overrides:
+        key = _key(word)
+        if key == "seed":
+            raise ConfigError(f"{word}: a study sets the seeds itself; seeds=N takes the seeds 0 to N - 1")
+        owner = next((arm for arm in study.arms if key in map(_key, arm.overrides)), None)
+        if owner is not None:
+            raise ConfigError(f"{word}: the arms of study {study.name} set {key} themselves (arm {owner.label})")
+
+
+def _folder_name(name: str, setting: str, overrides: Sequence[str]) -> str:
+    """The study's name, the setting's, and six digits of the user's overrides: other questions have other folders."""
+    changing = [word for word in overrides if _key(word) not in ("output_dir", "rerun")]
+    digest = hashlib.sha256("\n".join(merged(changing)).encode()).hexdigest()[:6] if changing else ""
+    return "-".join(part for part in (name, setting, digest) if part)
+
+
+def _split(word: str) -> tuple[str, str, str]:
+    return word.partition("=")
+
+
+def _key(word: str) -> str:
+    return word.partition("=")[0].lstrip("+~")

@@ -1,0 +1,133 @@
+"""What a study leaves in its folder: ``study.yaml``, ``results.csv``, ``curves.csv`` and ``verdicts.json``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bnexp.analysis.arms import Arm
+from bnexp.analysis.runs import FINISHED, NoRunError, read_run
+from bnexp.analysis.statistics.verdict import Verdict
+from bnexp.analysis.tidy import as_csv
+from bnexp.atomic import write_atomically
+from bnexp.studies.conduct import status
+from bnexp.studies.evidence import METRICS, UNITS, Evidence, measure
+from bnexp.studies.plan import Job, Plan, PlannedArm
+from bnexp.studies.verdicts import as_json
+from bnexp.training.record import finite
+
+
+def read_evidence(plan: Plan) -> tuple[Evidence, dict[Path, str]]:
+    """Read the finished runs of a plan.
+
+    Returns:
+        What they say, and a line about each folder that holds a damaged run.
+    """
+    runs, damaged = {}, {}
+    for job in plan.jobs:
+        if status(job) in FINISHED:
+            try:
+                run = read_run(job.path)
+                if not run.rows:
+                    raise NoRunError(f"{job.path}: no evaluation in metrics.jsonl")
+                runs[job.path] = run
+            except NoRunError as error:
+                damaged[job.path] = f"{error}; remove the folder, and the same command trains the run again"
+    arms = [
+        Arm(item.arm.label, item.arm.levels, tuple(runs[job.path] for job in item.jobs if job.path in runs))
+        for item in plan.arms
+    ]
+    num_examples = {item.arm.label: item.num_examples for item in plan.arms}
+    return Evidence(arms, plan.study.target, plan.study.baseline, num_examples), damaged
+
+
+def write_plan(plan: Plan) -> None:
+    """Write ``study.yaml``: what is asked, what will be run, where, and what was declared about the outcome."""
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    text = yaml.safe_dump(plan_as_data(plan), sort_keys=False, allow_unicode=True, width=120)
+    write_atomically(plan.folder / "study.yaml", text.encode())
+
+
+def write_results(plan: Plan, evidence: Evidence, verdicts: Sequence[Verdict]) -> None:
+    """Write the numbers of all runs, their curves, and the verdicts."""
+    write_atomically(plan.folder / "results.csv", as_csv(results(plan, evidence)).encode())
+    write_atomically(plan.folder / "curves.csv", as_csv(curves(evidence)).encode())
+    target = plan.study.target
+    content = {
+        "study": plan.study.name,
+        "question": plan.study.question,
+        "target": None if target is None else {"metric": target.metric, "value": evidence.target_value},
+        "verdicts": as_json(plan.study.claims, verdicts),
+    }
+    text = json.dumps(finite(content), indent=2, ensure_ascii=False) + "\n"
+    write_atomically(plan.folder / "verdicts.json", text.encode())
+
+
+def plan_as_data(plan: Plan) -> dict[str, Any]:
+    """Return a plan as plain data."""
+    study = plan.study
+    target = None if study.target is None else {"metric": study.target.metric, "value": study.target.value}
+    return {
+        "name": study.name,
+        "description": study.description,
+        "question": study.question,
+        "source": list(study.source),
+        "setting": plan.setting or None,
+        "overrides": list(plan.overrides),
+        "seeds": study.seeds,
+        "factors": {factor: list(levels) for factor, levels in study.factors.items()},
+        "baseline": study.baseline,
+        "target": target,
+        "arms": {item.arm.label: _arm_as_data(item) for item in plan.arms},
+        "claims": [
+            finite({"text": claim.text, "source": claim.source, "kind": claim.kind, **claim.arguments})
+            | finite({"low": claim.low, "high": claim.high})
+            for claim in study.claims
+        ],
+    }
+
+
+def results(plan: Plan, evidence: Evidence) -> list[dict[str, Any]]:
+    """Return a row for each arm and seed; a run that two arms share is in both."""
+    return [_result(plan, item, seed, job, evidence) for item in plan.arms for seed, job in enumerate(item.jobs)]
+
+
+def curves(evidence: Evidence) -> list[Mapping[str, Any]]:
+    """Return a row for each evaluation of each finished run."""
+    return [
+        {"arm": label, "seed": run.seed, **row}
+        for label, runs in evidence.runs.items()
+        for run in runs
+        for row in run.rows
+    ]
+
+
+def _result(plan: Plan, item: PlannedArm, seed: int, job: Job, evidence: Evidence) -> dict[str, Any]:
+    run = next((run for run in evidence.runs[item.arm.label] if run.seed == seed), None)
+    row: dict[str, Any] = {"arm": item.arm.label, **{name: item.arm.levels.get(name) for name in plan.study.factors}}
+    row |= {"seed": seed, "status": status(job) if run is None else run.status}
+    row |= dict.fromkeys(METRICS) if run is None else measure(run)
+    row |= {f"{unit}_to_target": None if run is None else evidence.crossing(run, unit) for unit in UNITS}
+    record = {} if run is None else run.result
+    return row | {
+        "steps": record.get("steps"),
+        "epochs": record.get("epochs"),
+        "seconds": record.get("seconds", {}).get("train"),
+        "diverged_step": record.get("diverged_step"),
+        "parameters": item.num_parameters,
+        "folder": str(job.path),
+    }
+
+
+def _arm_as_data(item: PlannedArm) -> dict[str, Any]:
+    return {
+        "levels": dict(item.arm.levels),
+        "overrides": list(item.words),
+        "parameters": item.num_parameters,
+        "examples": dict(item.num_examples),
+        "runs": [str(job.path) for job in item.jobs],
+    }

@@ -1,0 +1,74 @@
+"""The answers to a study's claims, judged together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from bnexp.analysis.statistics.estimate import CONFIDENCE
+from bnexp.analysis.statistics.verdict import Claim, Verdict, judge
+from bnexp.studies.claims import estimate
+from bnexp.studies.evidence import Evidence
+from bnexp.studies.study import DeclaredClaim
+from bnexp.training.record import finite
+
+HEADER = ("claim", "verdict", "estimate", f"{CONFIDENCE:.0%} interval", "claimed", "n", "seeds needed")
+
+
+def verdicts(claims: Sequence[DeclaredClaim], evidence: Evidence) -> list[Verdict]:
+    """Return a verdict for each claim; all claims of a study share one error rate (Holm)."""
+    return judge([Claim(claim.text, estimate(claim, evidence), claim.low, claim.high) for claim in claims])
+
+
+def as_json(claims: Sequence[DeclaredClaim], found: Sequence[Verdict]) -> list[dict[str, Any]]:
+    """Return the verdicts as plain data; an end that is infinite, and a value that is unknown, is null."""
+    return [_plain(claim, verdict) for claim, verdict in zip(claims, found, strict=True)]
+
+
+def row(verdict: Verdict) -> list[str]:
+    """Return a verdict as cells of a table with :data:`HEADER`."""
+    found = verdict.claim.estimate
+    low, high = verdict.interval
+    n = sorted({*found.n})
+    return [
+        verdict.claim.name,
+        verdict.status,
+        _number(found.value),
+        f"{_number(low)} to {_number(high)}" if math.isfinite(found.standard_error) else found.note or "unbounded",
+        str(verdict.claim),
+        str(n[0]) if len(n) == 1 else f"{n[0]} to {n[-1]}",
+        "" if verdict.seeds_needed is None else f"about {verdict.seeds_needed}",
+    ]
+
+
+def _plain(claim: DeclaredClaim, verdict: Verdict) -> dict[str, Any]:
+    found = verdict.claim.estimate
+    plain: dict[str, Any] = finite(
+        {
+            "text": claim.text,
+            "source": claim.source,
+            "kind": claim.kind,
+            "arguments": dict(claim.arguments),
+            "low": claim.low,
+            "high": claim.high,
+            "claimed": str(verdict.claim),
+            "status": verdict.status,
+            "estimate": found.value,
+            "interval": verdict.interval,
+            "confidence": CONFIDENCE,
+            "p_value": verdict.p_value,
+            "n": found.n,
+            "seeds_needed": verdict.seeds_needed,
+            "method": found.method,
+            "note": found.note,
+            "explanation": verdict.explanation,
+        }
+    )
+    return plain
+
+
+def _number(value: float) -> str:
+    if math.isnan(value):
+        return "–"
+    return f"{value:.3g}" if math.isfinite(value) else "−∞" if value < 0 else "∞"

@@ -1,0 +1,186 @@
+"""How a study goes on, told from its run folders alone: whatever trains the runs, wherever."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from bnexp.analysis.runs import FINISHED
+from bnexp.studies.plan import Job
+from bnexp.training.record import RunFolder, read_rows
+
+SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_BETWEEN_LINES = 10.0
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many runs are at what, of those that have to be run; and the seconds left, where that can be told."""
+
+    total: int
+    done: int
+    running: int
+    failed: int
+    diverged: int
+    seconds_left: float | None
+
+    def __str__(self) -> str:
+        parts = [f"{self.done} of {self.total} runs done", f"{self.running} running"]
+        parts += [f"{count} {word}" for count, word in ((self.diverged, "diverged"), (self.failed, "failed")) if count]
+        if self.seconds_left is not None:
+            parts.append(f"{in_words(self.seconds_left)} left")
+        return ", ".join(parts)
+
+
+class Watch:
+    """Looks at the folders of the jobs that have to be run."""
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self.jobs = jobs
+        self.folders = [RunFolder(job.path) for job in jobs]
+        # What an earlier attempt left behind says nothing about this one.
+        self.before = [(_stamp(folder.config), _stamp(folder.result)) for folder in self.folders]
+        self.ended: dict[int, str] = {}
+        self.steps_before = sum(self._steps())
+        self.started = time.monotonic()
+
+    def look(self) -> Tally:
+        """Read the folders and count."""
+        running = 0
+        for index, folder in enumerate(self.folders):
+            if index in self.ended:
+                continue
+            config, result = self.before[index]
+            if _stamp(folder.result) not in (None, result) and (found := folder.read_result()) is not None:
+                self.ended[index] = str(found["status"])
+            elif _stamp(folder.config) not in (None, config):
+                running += 1
+        counts = [*self.ended.values()]
+        return Tally(
+            total=len(self.jobs),
+            done=sum(status in FINISHED for status in counts),
+            running=running,
+            failed=counts.count("failed"),
+            diverged=counts.count("diverged"),
+            seconds_left=self._seconds_left(),
+        )
+
+    def _steps(self) -> list[int]:
+        return [
+            job.num_steps if index in self.ended else _last_step(folder.metrics)  # a run may have ended early
+            for index, (job, folder) in enumerate(zip(self.jobs, self.folders, strict=True))
+        ]
+
+    def _seconds_left(self) -> float | None:
+        """As long for each step to come as for each one since the start."""
+        now = sum(self._steps())
+        trained = now - self.steps_before
+        left = sum(job.num_steps for job in self.jobs) - now
+        return (time.monotonic() - self.started) * left / trained if trained > 0 else None
+
+
+class Display(Protocol):
+    """Shows a tally to a person."""
+
+    def show(self, tally: Tally) -> None:
+        """Show how things stand."""
+
+    def say(self, line: str) -> None:
+        """Tell something."""
+
+
+class Lines:
+    """A line every ten seconds, for pipes and logs."""
+
+    def __init__(self) -> None:
+        self.last = time.monotonic()
+
+    def show(self, tally: Tally) -> None:
+        """Print a line if the last one is old enough."""
+        if time.monotonic() - self.last >= SECONDS_BETWEEN_LINES:
+            self.last = time.monotonic()
+            self.say(str(tally))
+
+    def say(self, line: str) -> None:
+        """Print a line on stderr."""
+        print(line, file=sys.stderr, flush=True)
+
+
+class Bar:
+    """A bar on a terminal."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = (BarColumn(bar_width=24), TextColumn("{task.description}"), TimeElapsedColumn())
+        self.progress = Progress(*columns, console=Console(stderr=True), transient=True)
+        self.task = self.progress.add_task("starting", total=None)
+
+    def show(self, tally: Tally) -> None:
+        """Move the bar."""
+        self.progress.update(
+            self.task, description=str(tally), total=tally.total, completed=tally.done + tally.failed, refresh=True
+        )
+
+    def say(self, line: str) -> None:
+        """Print a line above the bar."""
+        self.progress.console.print(line, markup=False, highlight=False)
+
+
+@contextmanager
+def display() -> Iterator[Display]:
+    """Show a bar where stderr is a terminal, else lines."""
+    if not sys.stderr.isatty():
+        yield Lines()
+        return
+    bar = Bar()
+    with bar.progress:
+        yield bar
+
+
+@contextmanager
+def watching(jobs: Sequence[Job], shown: Display) -> Iterator[None]:
+    """Show how the jobs go on, from a thread, until the block has ended."""
+    watch, stop = Watch(jobs), threading.Event()
+
+    def keep_looking() -> None:
+        while not stop.wait(SECONDS_BETWEEN_LOOKS):
+            shown.show(watch.look())
+
+    thread = threading.Thread(target=keep_looking, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        shown.show(watch.look())
+
+
+def in_words(seconds: float) -> str:
+    """Write a time as 45 s, 3 min 20 s or 2 h 5 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def _last_step(metrics: Path) -> int:
+    rows = read_rows(metrics)
+    return int(rows[-1]["step"] or 0) if rows else 0
+
+
+def _stamp(file: Path) -> int | None:
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return None
