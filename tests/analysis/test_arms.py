@@ -89,7 +89,7 @@ def test_a_value_that_varies_within_an_arm_is_no_part_of_a_label(tmp_path: Path)
 
 
 def test_a_group_that_older_records_lack_is_called_a_lack(tmp_path: Path) -> None:
-    assert labels(tmp_path, {}, {"noise": "gaussian"}) == ["no noise", "noise=gaussian"]
+    assert labels(tmp_path, {}, {"noise": "mine"}) == ["no noise", "noise=mine"]
 
 
 @pytest.mark.parametrize(

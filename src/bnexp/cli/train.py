@@ -16,6 +16,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from bnexp.analysis.multirun import note_run
 from bnexp.analysis.summary import Planned, print_result, print_summary, result_line
 from bnexp.cli.flags import HYDRA, flags_first, parse, user_dirs
 from bnexp.config.compose import compose_run, jobs_of_multirun, resolved
@@ -75,6 +76,8 @@ def train_one(config: DictConfig) -> tuple[str | ConfigError, float | None]:
     try:
         composed = resolved(config, hydra_config.runtime.choices)
         prepared = prepare(*composed)
+        if hydra_config.mode is RunMode.MULTIRUN:
+            note_run(Path(hydra_config.runtime.output_dir), prepared.path)
         result = run_experiment(prepared)
     except ConfigError as error:
         if hydra_config.mode is RunMode.MULTIRUN:

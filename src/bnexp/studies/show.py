@@ -8,12 +8,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from bnexp.analysis.arms import printable
 from bnexp.analysis.statistics.student import mean
 from bnexp.analysis.statistics.survival import kaplan_meier
+from bnexp.analysis.statistics.target import Durations
 from bnexp.analysis.statistics.verdict import Verdict
 from bnexp.analysis.table import number
 from bnexp.studies import verdicts
@@ -82,18 +84,26 @@ def _arms(plan: Plan, evidence: Evidence) -> Table:
         low, high = accuracy.interval()
         half = f" ± {number((high - low) / 2, 'accuracy')}" if math.isfinite(high - low) else ""
         durations = evidence.durations(arm.label, "steps")
-        median = kaplan_meier(durations).median
         table.add_row(
             _text(arm.label),
             str(len(arm.runs)),
             str(arm.num_diverged or ""),
             number(accuracy.value, "accuracy") + half,
-            "" if not reached else f"{median:g}" if median is not None else f"> {durations.times.max():g}",
-            "" if not reached else f"{durations.reached.sum()} of {len(arm.runs)}",
+            _median(durations) if reached else "",
+            f"{durations.reached.sum()} of {len(arm.runs)}" if reached else "",
             f"{1000 * mean(evidence.values(arm.label, 'seconds/step')).value:.1f}",
             f"{item.num_parameters:,}",
         )
     return table
+
+
+def _median(durations: Durations) -> str:
+    """The median time to target; that it is longer than the runs were, where fewer than half of them arrived."""
+    median = kaplan_meier(durations).median
+    if median is not None:
+        return f"{median:g}"
+    followed = durations.times[np.isfinite(durations.times)]
+    return f"> {followed.max():g}" if len(followed) else "never (diverged)"
 
 
 def _text(text: str) -> str:
