@@ -178,27 +178,35 @@ class Interrupting:
         raise AssertionError(line)
 
 
+def weights(experiment):
+    """All of a finished run's parameters and buffers in one vector."""
+    model = load_checkpoint(RunFolder(experiment.path).checkpoint)["model"]
+    return torch.cat([value.flatten().double() for value in model.values()])
+
+
 @pytest.mark.parametrize(
-    ("words", "tolerance"),
+    "words",
     [
-        ([*MLP, "model.dropout=0.3", "optimizer=adam"], 0.0),
-        ([*CONVNET, "model.dropout=0.3", "optimizer=momentum", "augment=crop_flip", "augment.padding=1"], 1e-3),
+        [*MLP, "model.dropout=0.3", "optimizer=adam"],
+        [*CONVNET, "model.dropout=0.3", "optimizer=momentum", "augment=crop_flip", "augment.padding=1"],
     ],
-    ids=["mlp", "convnet"],  # a pool's gradients are summed in any order on the device
+    ids=["mlp", "convnet"],
 )
-def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tmp_path, words, tolerance):
+def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tmp_path, words):
     words = [*words, "training.epochs=4"]
-    whole, parts = (digits(tmp_path / name, *words) for name in ("whole", "parts"))
+    whole, again, parts = (digits(tmp_path / name, *words) for name in ("whole", "again", "parts"))
     run(whole)
+    run(again)
     with pytest.raises(KeyboardInterrupt):
         run(parts, Interrupting)
     run(digits(tmp_path / "parts", *words))
 
-    expected, found = (load_checkpoint(RunFolder(one.path).checkpoint) for one in (whole, parts))
-    assert torch.equal(found["generators"]["noise"], expected["generators"]["noise"])
-    for name, value in expected["model"].items():
-        torch.testing.assert_close(found["model"][name], value, rtol=tolerance, atol=tolerance)
-    rows, expected_rows = (read_rows(RunFolder(one.path).metrics) for one in (parts, whole))
-    assert [row["step"] for row in rows] == [row["step"] for row in expected_rows]
-    for row, other in zip(rows, expected_rows, strict=True):
-        assert row["train/loss"] == pytest.approx(other["train/loss"], rel=10 * tolerance, abs=0)
+    states = [load_checkpoint(RunFolder(one.path).checkpoint) for one in (whole, parts)]
+    assert torch.equal(states[0]["generators"]["noise"], states[1]["generators"]["noise"])
+    rows, expected = (read_rows(RunFolder(one.path).metrics) for one in (parts, whole))
+    assert [row["step"] for row in rows] == [row["step"] for row in expected]
+    # A pool's gradients are summed in any order on the device, so that two undisturbed ConvNets differ too; the
+    # perceptron's numbers are the same bits.
+    spread = (weights(again) - weights(whole)).norm()
+    assert (weights(parts) - weights(whole)).norm() <= 10 * spread
+    assert spread <= 0.1 * weights(whole).norm()
