@@ -32,7 +32,7 @@ FILES = {
     "init/xavier.yaml": "gain: 1\n",
     "init/xavier_uniform.yaml": "gain: 1\n",
     "training/default.yaml": "epochs: 15\neval_every: 1\n",
-    "study/c1.yaml": "arms: 2\n",
+    "study/c1.yaml": "settings:\n  large: []\n  small: []\n",
 }
 
 
@@ -93,6 +93,12 @@ def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("list -cd mine norm my", "my_norm"),
         ("dashboard --p", "--port"),
         ("dashboard ou", ""),
+        ("study c", "c1"),
+        ("study --dry-run c", "c1"),
+        ("study c1 se", "seeds= setting="),
+        ("study c1 setting=", "setting=large setting=small"),
+        ("study c1 norm=g", "norm=group norm=ghost"),
+        ("study c1 --", "--dry-run --config-dir --help"),
         ("compare --", "--metric --by --baseline --csv --json --plot --help"),
         ("compare ou", ""),
         ("compare outputs --by no", "norm"),

@@ -28,7 +28,9 @@ A = [0.91, 0.95, 0.93, 0.97, 0.90]
 B = [0.70, 0.75, 0.79, 0.72, 0.77]
 
 
-def claim(kind: str, *, low: float = 0.0, high: float = math.inf, text: str = "text", **arguments: object) -> DeclaredClaim:
+def claim(
+    kind: str, *, low: float = 0.0, high: float = math.inf, text: str = "text", **arguments: object
+) -> DeclaredClaim:
     return DeclaredClaim(text, "C1", kind, arguments, low, high)
 
 
@@ -122,9 +124,7 @@ def test_spreads_are_those_of_seeds_and_of_inits(factorial: Evidence, two_arms: 
     over_seeds = claim("spread_ratio", a="a", b="b", metric="test/accuracy")
     same(estimate(over_seeds, two_arms), spread_ratio(A, B))
     over_inits = claim("between_ratio", a={"norm": "batch"}, b={"norm": "none"}, over="init", metric="test/accuracy")
-    families = [
-        {init: CELLS[init, norm] for init in ("default", "he")} for norm in ("batch", "none")
-    ]
+    families = [{init: CELLS[init, norm] for init in ("default", "he")} for norm in ("batch", "none")]
     same(estimate(over_inits, factorial), between_ratio(*families))
 
 

@@ -79,7 +79,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     "twin": (changed(arms={"mine": [], "init=he norm=none optimizer.lr=0.1": []}), "is also an arm of the factors"),
     "target metric": (changed(target={"metric": "val/acc", "value": 1}), "target.metric=val/acc must be one of"),
     "target key": (changed(target={"vaule": 1}), "target.vaule: there is no such key; did you mean 'value'?"),
-    "target both": (changed(target={"value": 1, "from_baseline": True}), "target: give either a value or from_baseline"),
+    "target both": (changed(target={"value": 1, "from_baseline": True}), "target: give either a value or"),
     "target neither": (changed(target={}), "target: give either a value or from_baseline"),
     "target word": (changed(target={"value": "1e-1"}), "target.value=1e-1 must be a number"),
     "settings": (changed(settings={"mnist": "dataset=mnist"}), "settings.mnist=dataset=mnist must be a list"),
@@ -185,7 +185,7 @@ def test_a_users_study_goes_before_bnexps_own(tmp_path: Path) -> None:
 def test_a_label_that_stands_twice_is_refused(tmp_path: Path) -> None:
     (tmp_path / "study").mkdir()
     (tmp_path / "study" / "mine.yaml").write_text("arms:\n  a: [norm=none]\n  a: [norm=batch]\n")
-    with pytest.raises(ConfigError, match="mine.yaml: not valid YAML: the key a stands twice"):
+    with pytest.raises(ConfigError, match=r"mine\.yaml: not valid YAML: the key a stands twice"):
         read_study("mine", [tmp_path])
 
 

@@ -82,11 +82,20 @@ def test_another_question_has_another_folder(plan) -> None:
     folders = {
         words: plan(*words).folder.as_posix()
         for words in [
-            (), ("seeds=1",), ("output_dir=elsewhere",), ("hydra/launcher=basic",), ("setting=wide",), ("model.width=6",),
+            (),
+            ("seeds=1",),
+            ("output_dir=elsewhere",),
+            ("hydra/launcher=basic",),
+            ("setting=wide",),
+            ("model.width=6",),
         ]
-    }  # fmt: skip
+    }
     names = [*folders.values()]
-    assert names[:5] == ["outputs/studies/s"] * 2 + ["elsewhere/studies/s", "outputs/studies/s", "outputs/studies/s-wide"]
+    assert names[:5] == ["outputs/studies/s"] * 2 + [
+        "elsewhere/studies/s",
+        "outputs/studies/s",
+        "outputs/studies/s-wide",
+    ]
     assert names[5].startswith("outputs/studies/s-")
     assert names[5] != names[4]
 
@@ -119,6 +128,6 @@ def test_a_mistake_is_told_in_a_line(word: str, plan) -> None:
 
 
 def test_what_is_wrong_in_the_last_arm_is_found_before_the_first_one_runs(plan, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="arm init=default norm=group: norm.num_groups=8 does not divide 4 channels"):
+    with pytest.raises(ConfigError, match=r"arm init=default norm=group: norm\.num_groups=8 does not"):
         plan(factors={"init": ["default", "he"], "norm": ["none", "group"]})
     assert list(tmp_path.iterdir()) == []

@@ -10,6 +10,7 @@ from bnexp.cli.compare import FLAGS as COMPARE
 from bnexp.cli.flags import CONFIG_DIR, HYDRA, SUMMARY, Flag, parse
 from bnexp.cli.listing import defaults, parts, primary, read, search_path
 from bnexp.cli.main import COMMANDS
+from bnexp.cli.study import FLAGS as STUDY
 from bnexp.config.folder import choices, groups
 from bnexp.errors import ConfigError
 
@@ -91,6 +92,8 @@ def candidates(before: Sequence[str], current: str) -> list[str]:
             words = _overrides(arguments, current, SUMMARY)
         case [_, "list", *arguments]:
             words = _list(arguments, current)
+        case [_, "study", *arguments]:
+            words = _study(arguments, current)
         case [_, "compare", *arguments]:
             words = _compare(arguments, current)
         case [_, "completion"]:
@@ -154,6 +157,21 @@ def _list(arguments: Sequence[str], current: str) -> list[str]:
     if not words:
         return groups(folders)
     return list(choices(folders, words[0])) if len(words) == 1 else []
+
+
+def _study(arguments: Sequence[str], current: str) -> list[str]:
+    """The name of a study comes first; then settings, and words for its runs."""
+    if current.startswith("-") or _unfinished(arguments, STUDY) is not None:
+        return _overrides(arguments, current, STUDY)
+    folders, words = _read_so_far(arguments, STUDY)
+    known = choices(folders, "study")
+    names = [word for word in words if word in known]
+    if not names and "=" not in current:
+        return list(known)
+    if names and current.startswith("setting="):
+        return [f"setting={name}" for name in read(known[names[0]]).get("settings", {})]
+    own = [] if "=" in current else ["seeds=", "setting=", "target="]
+    return [*own, *(word for word in _overrides(words, current, STUDY) if word != "seed=")]
 
 
 def _compare(arguments: Sequence[str], current: str) -> list[str]:

@@ -13,6 +13,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext, RunMode
 
 from bnexp.config.compose import config_loader, explaining
+from bnexp.errors import ConfigError, did_you_mean
 from bnexp.studies.job import train_job
 from bnexp.studies.plan import Job, Plan
 
@@ -54,6 +55,7 @@ def make_launch(plan: Plan, words: Sequence[str], user_dirs: Sequence[Path] = ()
     words = [*words, f"hydra.sweep.dir='{place}'"]
     with explaining(words, user_dirs):
         loader = config_loader(user_dirs)
+        _check_launcher(words, loader.get_group_options("hydra/launcher"))
         config = loader.load_configuration("train", words, RunMode.MULTIRUN, from_shell=False)
         launcher = Plugins.instance().instantiate_launcher(
             HydraContext(config_loader=loader, callbacks=Callbacks(config)), train_job, config
@@ -63,6 +65,14 @@ def make_launch(plan: Plan, words: Sequence[str], user_dirs: Sequence[Path] = ()
         return [_outcome(item) for item in launcher.launch([list(job.words) for job in jobs], initial_job_idx=0)]
 
     return launch
+
+
+def _check_launcher(words: Sequence[str], known: Sequence[str]) -> None:
+    for word in words:
+        key, _, name = word.partition("=")
+        if key == "hydra/launcher" and name not in known:
+            hint = did_you_mean(name, known) or "; install the launcher's package"
+            raise ConfigError(f"{word}: there is no such launcher{hint} (there are: {', '.join(known)})")
 
 
 def num_cores() -> int:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bnexp.analysis.statistics.estimate import CONFIDENCE
-from bnexp.analysis.statistics.verdict import Claim, Verdict, judge
+from bnexp.analysis.statistics.verdict import HOPELESS_ABOVE, Claim, Verdict, judge
 from bnexp.studies.claims import estimate
 from bnexp.studies.evidence import Evidence
 from bnexp.studies.study import DeclaredClaim
@@ -38,7 +38,7 @@ def row(verdict: Verdict) -> list[str]:
         f"{_number(low)} to {_number(high)}" if math.isfinite(found.standard_error) else found.note or "unbounded",
         str(verdict.claim),
         str(n[0]) if len(n) == 1 else f"{n[0]} to {n[-1]}",
-        "" if verdict.seeds_needed is None else f"about {verdict.seeds_needed}",
+        _seeds(verdict.seeds_needed),
     ]
 
 
@@ -66,6 +66,12 @@ def _plain(claim: DeclaredClaim, verdict: Verdict) -> dict[str, Any]:
         }
     )
     return plain
+
+
+def _seeds(needed: int | None) -> str:
+    if needed is None:
+        return ""
+    return f"about {needed}" if needed <= HOPELESS_ABOVE else f"over {HOPELESS_ABOVE:,}"
 
 
 def _number(value: float) -> str:

@@ -42,5 +42,12 @@ def test_it_is_never_surer_than_its_resamples_allow(arms):
     assert distribution.ppf(1e-9) == pytest.approx(smallest, abs=0.01)
 
 
+def test_a_one_sided_claim_is_not_doubted_on_its_open_side():
+    rng = np.random.default_rng(1)
+    skewed = bootstrap_difference(rng.normal(1, 0.01, size=10), 1 - rng.gamma(0.3, size=10) / 10, df=9.5)
+    assert skewed.cdf(math.inf) == 1.0
+    assert skewed.cdf(-math.inf) == 0.0
+
+
 def test_the_same_runs_always_give_the_same_interval(arms):
     assert bootstrap_difference(*arms, df=20).ppf(0.025) == bootstrap_difference(*arms, df=20).ppf(0.025)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,9 +31,11 @@ class BCa:
     df: float
 
     def cdf(self, x: float) -> float:
-        """Return C(x), no surer than the number of resamples allows."""
+        """Return C(x), no surer than the number of resamples allows; an infinite x bounds nothing."""
         from scipy.special import ndtri, stdtr
 
+        if math.isinf(x):
+            return float(x > 0)
         w = float(ndtri(_share_below(self.replicates, x))) - self.bias
         return float(stdtr(self.df, (w / (1 + self.acceleration * w) - self.bias) / self.stretch))
 
