@@ -79,6 +79,8 @@ WRONG = {
     "-m init=he,xavir": "init=xavir: init has no such choice; did you mean 'xavier'?",
     "-m init=he optimizer.lr=0.1,0": "optimizer.lr=0 must be greater than 0",
     "--multirnu": "--multirun",
+    "-m seed=range(0)": "the multirun is empty",
+    "-m norm=glob(nope*)": "the multirun is empty",
 }
 
 
@@ -162,6 +164,14 @@ def test_a_mistake_in_a_table_is_named(mistake: str, bnexp, tmp_path: Path) -> N
     (tmp_path / "table.csv").write_text(content)
     done = bnexp("train", "dataset=csv", "dataset.path=table.csv", f"dataset.target={target}", "model=mlp")
     assert_refused(done, named)
+    assert not (tmp_path / "outputs").exists()
+
+
+@pytest.mark.parametrize("content", [b"_target_: [unclosed", b"\xff\xfe\x00"], ids=["syntax", "bytes"])
+def test_a_yaml_file_that_cannot_be_read_is_named(content: bytes, bnexp, tmp_path: Path) -> None:
+    (tmp_path / "mine" / "norm").mkdir(parents=True)
+    (tmp_path / "mine" / "norm" / "odd.yaml").write_bytes(content)
+    assert_refused(bnexp("train", "--config-dir", "mine", "norm=odd"), "odd.yaml")
     assert not (tmp_path / "outputs").exists()
 
 

@@ -67,7 +67,7 @@ def table(path: Path) -> list[dict[str, str]]:
     """The rows of ``results.csv``, but for the seconds."""
     with (path / "results.csv").open(encoding="utf-8", newline="") as file:
         rows = [*csv.DictReader(file)]
-    return [{key: value for key, value in row.items() if "seconds" not in key and key != "folder"} for row in rows]
+    return [{key: value for key, value in row.items() if "seconds" not in key} for row in rows]
 
 
 def recorded_steps(folder: Path) -> dict[str, list[int]]:
@@ -104,7 +104,9 @@ def test_a_study_runs_judges_and_is_not_repeated(here: CommandLine, words: list[
         norm: sum(float(row["test/accuracy"]) for row in cells if row["norm"] == norm) / 2 for norm in ("none", "batch")
     }
     assert verdict["estimate"] == pytest.approx(means["batch"] - means["none"])
-    assert yaml.safe_load((folder / "study.yaml").read_text())["arms"]["=cmd()|`x`"]["parameters"] > 0
+    arm = yaml.safe_load((folder / "study.yaml").read_text())["arms"]["=cmd()|`x`"]
+    assert arm["parameters"] > 0
+    assert all((tmp_path / "outputs" / run / "result.json").exists() for run in arm["runs"])
     times = {path: path.stat().st_mtime_ns for path in finished(tmp_path / "outputs")}
     again = here(*words, BASIC)
     assert again.returncode == 0, again.stderr

@@ -61,7 +61,7 @@ def test_the_last_word_of_a_key_counts() -> None:
 
 
 def test_the_users_words_go_before_the_studys_and_after_its_settings(plan) -> None:
-    widths = {words: plan(*words).arms[0].composed.config["model"]["width"]
+    widths = {words: plan(*words, factors={}).arms[0].composed.config["model"]["width"]
               for words in [(), ("model.width=6",), ("setting=wide",), ("setting=wide", "model.width=6")]}  # fmt: skip
     assert [*widths.values()] == [4, 6, 8, 6]
 
@@ -72,7 +72,7 @@ def test_seeds_and_target_are_the_users_then_the_settings(plan) -> None:
         (("setting=wide",), 3, 0.7),
         (("setting=wide", "seeds=1", "target=0.9"), 1, 0.9),
     ]:
-        made = plan(*words)
+        made = plan(*words, factors={})
         assert made.study.seeds == seeds == len(made.arms[0].jobs)
         assert made.study.target is not None
         assert made.study.target.value == target
@@ -80,7 +80,7 @@ def test_seeds_and_target_are_the_users_then_the_settings(plan) -> None:
 
 def test_another_question_has_another_folder(plan) -> None:
     folders = {
-        words: plan(*words).folder.as_posix()
+        words: plan(*words, factors={}).folder.as_posix()
         for words in [
             (),
             ("seeds=1",),
@@ -101,7 +101,7 @@ def test_another_question_has_another_folder(plan) -> None:
 
 
 def test_a_value_that_follows_the_seed_is_followed(plan) -> None:
-    made = plan("dataset=two_features", "dataset.data_seed=${seed}", "model=mlp", base=[])
+    made = plan("dataset=two_features", "dataset.data_seed=${seed}", "model=mlp", base=[], factors={})
     first, second = made.arms[0].jobs
     assert first.path.name.split("-")[0] != second.path.name.split("-")[0]
     assert second.path == prepare(*compose_run(second.words)).path
@@ -123,7 +123,7 @@ WRONG = {
 @pytest.mark.parametrize("word", WRONG)
 def test_a_mistake_is_told_in_a_line(word: str, plan) -> None:
     with pytest.raises(ConfigError) as caught:
-        plan(word)
+        plan(word, factors={})
     assert WRONG[word] in str(caught.value)
 
 

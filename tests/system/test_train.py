@@ -125,6 +125,32 @@ def test_a_divergence_is_an_outcome_and_not_a_failure(bnexp, tmp_path: Path) -> 
     json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1], parse_constant=pytest.fail)
 
 
+def test_a_run_that_is_asked_for_twice_counts_once(bnexp, tmp_path: Path) -> None:
+    done = bnexp("train", "-m", "seed=0,0", *QUICK)
+    assert done.returncode == 0, done.stderr
+    assert "±" not in done.stdout.splitlines()[-2]
+    assert len(run_folders(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("damage", ["lines lost", "no status", "foreign checkpoint", "no text"])
+def test_a_damaged_record_is_noticed_and_trained_anew(damage: str, bnexp, tmp_path: Path) -> None:
+    assert bnexp("train", *QUICK).returncode == 0
+    [folder] = run_folders(tmp_path)
+    before = rows(folder, timeless=True)
+    (folder / "result.json").write_text("{}")
+    if damage == "lines lost":
+        (folder / "metrics.jsonl").write_text("")
+    elif damage == "foreign checkpoint":
+        torch.save({"a": 1}, folder / "checkpoint.pt")
+    elif damage == "no text":
+        (folder / "metrics.jsonl").write_bytes(b"\xff\xfe")
+    again = bnexp("train", *QUICK)
+    assert again.returncode == 0, again.stderr
+    assert read(folder)["status"] == "done"
+    assert rows(folder, timeless=True) == before
+    assert ("training starts anew" in again.stderr) == (damage != "no status")
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_run_says_so_and_goes_on_to_the_same_end(
     number: signal.Signals, status: int, bnexp, tmp_path: Path

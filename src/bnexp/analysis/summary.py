@@ -74,7 +74,7 @@ def print_result(path: Path, result: Mapping[str, Any]) -> None:
 def print_summary(planned: Sequence[Planned]) -> None:
     """Print mean ± standard deviation over seeds for each arm of a multirun."""
     arms: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for item in planned:
+    for item in {item.path: item for item in planned}.values():  # `seed=0,0` is one run and counts once
         arms.setdefault(item.arm, []).append(item.result())
     table = Table(title="mean ± sd over seeds")
     for column in ("arm", "n", "test accuracy", "validation accuracy", "not done"):

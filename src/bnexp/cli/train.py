@@ -15,11 +15,12 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from bnexp.analysis.multirun import note_run
 from bnexp.analysis.summary import Planned, print_result, print_summary, result_line
 from bnexp.cli.flags import HYDRA, flags_first, parse, user_dirs
-from bnexp.config.compose import compose_run, jobs_of_multirun, resolved
+from bnexp.config.compose import compose_run, explaining, jobs_of_multirun, resolved
 from bnexp.config.explain import explain, mistake
 from bnexp.config.folder import config_dir
 from bnexp.errors import ConfigError, Terminated
@@ -46,7 +47,7 @@ def run(arguments: Sequence[str]) -> int:
     sys.argv = ["bnexp train", *flags_first(arguments)]
     try:
         hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")(job)()
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise explain(error, overrides, folders) from error
     except ValueError as error:  # what Hydra raises for `norm=null`, say
         if (line := mistake(overrides, folders)) is None:
@@ -79,7 +80,9 @@ def train_one(config: DictConfig) -> tuple[str | ConfigError, float | None]:
         if hydra_config.mode is RunMode.MULTIRUN:
             note_run(Path(hydra_config.runtime.output_dir), prepared.path)
         result = run_experiment(prepared)
-    except ConfigError as error:
+    except (ConfigError, OmegaConfBaseException) as problem:
+        words = list(hydra_config.overrides.task)
+        error = problem if isinstance(problem, ConfigError) else explain(problem, words)
         if hydra_config.mode is RunMode.MULTIRUN:
             print(f"bnexp: {error}", file=sys.stderr)
         return error, None
@@ -96,10 +99,8 @@ def plan(overrides: Sequence[str], folders: Sequence[Path]) -> list[Planned]:
     Raises:
         ConfigError: for the first run that cannot work.
     """
-    try:
-        jobs = jobs_of_multirun(overrides)
-    except HydraException as error:
-        raise explain(error, overrides, folders) from error
+    with explaining(overrides, folders):
+        jobs = jobs_of_multirun(overrides, folders)
     planned = []
     for words in jobs:
         composed = compose_run(words, folders)

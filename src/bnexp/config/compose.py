@@ -17,10 +17,12 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from bnexp.config.check import Config
 from bnexp.config.explain import explain
 from bnexp.config.folder import config_dir
+from bnexp.errors import ConfigError
 
 
 class Composed(NamedTuple):
@@ -79,12 +81,21 @@ def explaining(overrides: Sequence[str], user_dirs: Sequence[Path] = ()) -> Iter
     """Turn Hydra's complaints about ``overrides`` into a ConfigError of one line."""
     try:
         yield
-    except (HydraException, OmegaConfBaseException, ValueError) as error:  # the last for `norm=null`, say
+    except ConfigError:
+        raise
+    except (HydraException, OmegaConfBaseException, ValueError, YAMLError) as error:  # ValueError: `norm=null`, say
         raise explain(error, overrides, user_dirs) from error
 
 
-def jobs_of_multirun(overrides: Sequence[str]) -> list[list[str]]:
-    """List the overrides of each job of a multirun: the product of all sweeps, in the basic sweeper's order."""
-    parsed = OverridesParser.create().parse_overrides(list(overrides))
+def jobs_of_multirun(overrides: Sequence[str], user_dirs: Sequence[Path] = ()) -> list[list[str]]:
+    """List the overrides of each job of a multirun: the product of all sweeps, in the basic sweeper's order.
+
+    Raises:
+        ConfigError: where there is none, as in ``seed=range(0)``.
+    """
+    parsed = OverridesParser.create(config_loader=config_loader(user_dirs)).parse_overrides(list(overrides))
     batches = BasicSweeper.split_arguments(parsed, None)
-    return [list(job) for batch in batches for job in batch]
+    jobs = [list(job) for batch in batches for job in batch]
+    if not jobs:
+        raise ConfigError("the multirun is empty: a range or a glob among its words has no values")
+    return jobs

@@ -97,7 +97,11 @@ def keys_by_choice(folders: Sequence[Path]) -> dict[str, set[str]]:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    return yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    try:
+        node = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} is not valid YAML: {' '.join(str(error).split())}") from error
+    return node if isinstance(node, dict) else {}
 
 
 def _flat(node: Mapping[str, Any], prefix: str) -> Iterator[str]:

@@ -82,7 +82,7 @@ def plan_as_data(plan: Plan) -> dict[str, Any]:
         "factors": {factor: list(levels) for factor, levels in study.factors.items()},
         "baseline": study.baseline,
         "target": target,
-        "arms": {item.arm.label: _arm_as_data(item) for item in plan.arms},
+        "arms": {item.arm.label: _arm_as_data(plan, item) for item in plan.arms},
         "claims": [
             finite({"text": claim.text, "source": claim.source, "kind": claim.kind, **claim.arguments})
             | finite({"low": claim.low, "high": claim.high})
@@ -119,15 +119,20 @@ def _result(plan: Plan, item: PlannedArm, seed: int, job: Job, evidence: Evidenc
         "seconds": record.get("seconds", {}).get("train"),
         "diverged_step": record.get("diverged_step"),
         "parameters": item.num_parameters,
-        "folder": str(job.path),
+        "folder": _below_output_dir(plan, job),
     }
 
 
-def _arm_as_data(item: PlannedArm) -> dict[str, Any]:
+def _arm_as_data(plan: Plan, item: PlannedArm) -> dict[str, Any]:
     return {
         "levels": dict(item.arm.levels),
         "overrides": list(item.words),
         "parameters": item.num_parameters,
         "examples": dict(item.num_examples),
-        "runs": [str(job.path) for job in item.jobs],
+        "runs": [_below_output_dir(plan, job) for job in item.jobs],
     }
+
+
+def _below_output_dir(plan: Plan, job: Job) -> str:
+    """A run's folder seen from ``output_dir``, two levels up from the study's own: the whole may be moved."""
+    return job.path.relative_to(plan.output_dir).as_posix()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bnexp.analysis.statistics.estimate import CONFIDENCE
+from bnexp.analysis.statistics.sample import ROUNDING
 from bnexp.analysis.statistics.verdict import HOPELESS_ABOVE, Claim, Verdict, judge
 from bnexp.studies.claims import estimate
 from bnexp.studies.evidence import Evidence
@@ -77,4 +78,6 @@ def _seeds(needed: int | None) -> str:
 def _number(value: float) -> str:
     if math.isnan(value):
         return "–"
-    return f"{value:.3g}" if math.isfinite(value) else "−∞" if value < 0 else "∞"
+    if math.isinf(value):
+        return "−∞" if value < 0 else "∞"
+    return f"{value:.3g}" if abs(value) > ROUNDING else "0"

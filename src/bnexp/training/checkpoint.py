@@ -41,4 +41,6 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise
     except Exception as error:
         raise DamagedCheckpointError(f"{path} is not a readable checkpoint: {error}") from error
+    if not isinstance(state, dict):
+        raise DamagedCheckpointError(f"{path} is not a checkpoint")
     return state

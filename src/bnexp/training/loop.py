@@ -50,7 +50,8 @@ class Training:
         )
         self.evaluator = Evaluator(parts.evaluation, train, scale, autocast(settings, parts.device))
         self.num_steps = settings.epochs * self.batches.steps_per_epoch
-        self.steps_per_evaluation = max(1, round(settings.eval_every * self.batches.steps_per_epoch))
+        wanted = round(settings.eval_every * self.batches.steps_per_epoch)
+        self.steps_per_evaluation = min(max(1, wanted), self.num_steps)
         self.base_lr = parts.optimizer.param_groups[0]["lr"]
         self.step = Step(
             parts.model, parts.optimizer, parts.loss, parts.noise, settings, parts.device, self.steps_per_evaluation
@@ -86,8 +87,12 @@ class Training:
         if self.folder.checkpoint.exists():
             try:
                 state = load_checkpoint(self.folder.checkpoint)
-                if state["fingerprint"] != self.fingerprint:
+                if state.get("fingerprint") != self.fingerprint:
                     raise DamagedCheckpointError(f"{self.folder.checkpoint} belongs to another run")
+                if len(self.folder.rows_until(state["progress"]["step"])) != state["progress"]["num_evaluations"]:
+                    raise DamagedCheckpointError(
+                        f"{self.folder.metrics} lacks evaluations that came before the checkpoint"
+                    )
                 self.progress = restore(state, self.parts)
             except DamagedCheckpointError as error:
                 self.reporter.say(f"{error}; training starts anew")
@@ -118,6 +123,7 @@ class Training:
         diverged = (number for number, loss in numbered if not isfinite(loss) or loss > limit)
         progress.diverged_step = next(diverged, None)
         progress.step += len(losses)
+        progress.num_evaluations += 1
         val = self._score("val")
         self._note_best(val)
         return {

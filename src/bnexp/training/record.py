@@ -56,9 +56,13 @@ class RunFolder:
             file.flush()
             os.fsync(file.fileno())
 
+    def rows_until(self, last_step: int) -> list[Row]:
+        """Return the recorded evaluations up to ``last_step``."""
+        return [row for row in read_rows(self.metrics) if (row["step"] or 0) <= last_step]
+
     def cut_rows(self, last_step: int) -> list[Row]:
         """Drop the rows that a stopped run wrote beyond its checkpoint, at ``last_step``; return the others."""
-        kept = [row for row in read_rows(self.metrics) if (row["step"] or 0) <= last_step]
+        kept = self.rows_until(last_step)
         write_atomically(self.metrics, "".join(json.dumps(row) + "\n" for row in kept).encode())
         return kept
 
@@ -72,7 +76,7 @@ class RunFolder:
             result = json.loads(self.result.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        return result if isinstance(result, dict) else None
+        return result if isinstance(result, dict) and "status" in result else None
 
 
 def read_rows(metrics: Path) -> list[Row]:
@@ -80,7 +84,7 @@ def read_rows(metrics: Path) -> list[Row]:
     rows: list[Row] = []
     if not metrics.exists():
         return rows
-    for line in metrics.read_text(encoding="utf-8").splitlines():
+    for line in metrics.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             rows.append(json.loads(line))
         except ValueError:

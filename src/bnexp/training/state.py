@@ -50,6 +50,7 @@ class Progress:
     best_step: int = 0
     best_val_accuracy: float = -1.0
     best_test_accuracy: float = 0.0
+    num_evaluations: int = 0
     evaluations_since_best: int = 0
     diverged_step: int | None = None
 
