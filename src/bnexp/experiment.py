@@ -25,7 +25,7 @@ from bnexp.nn.initialize import Context, initialize_
 from bnexp.nn.statistics import batch_statistics
 from bnexp.seeding import generator
 from bnexp.training.batches import Scale
-from bnexp.training.device import choose_device
+from bnexp.training.device import choose_device, choose_threads
 from bnexp.training.settings import Evaluation, Settings
 
 PROBE_SIZE = 512
@@ -76,6 +76,8 @@ def prepare(config: Config, choices: Mapping[str, str]) -> Experiment:
     dataset = split(source, generator(config["seed"], "split"), generator(config["seed"], "labels"), **values)
     _check_batches(config, choices, settings, dataset)
     _check_optimizer(config, choices, settings, dataset)
+    # Orthogonal and data-dependent inits change their last bits with the number of threads.
+    torch.set_num_threads(choose_threads(settings.threads, dataset.input_shape))
     model, notes, weights_digest = _build_model(config, dataset)
     evaluation: Evaluation = build(config["evaluation"], "evaluation")
     _check_shapes(model, choices, dataset, _batch_size(settings, dataset), evaluation)

@@ -45,8 +45,7 @@ def run(experiment: Experiment, reporting: Reporting = reporter) -> dict[str, An
     config, folder = experiment.config, RunFolder(experiment.path)
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder.lock, timeout=0)
-        lock.acquire()
+        lock = FileLock(folder.lock).acquire(timeout=0)
     except Timeout:
         return {"status": "running", "metrics": {}, "seconds": {}, "seed": config["seed"]}
     except OSError as error:

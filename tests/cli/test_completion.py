@@ -153,7 +153,7 @@ def test_the_real_groups_are_completed_without_anything_heavy_in_good_time() -> 
         assert imported == "[]"
         return time.perf_counter() - start
 
-    assert min(seconds() for _ in range(5)) < 0.2
+    assert min(seconds() for _ in range(5)) < 0.5  # about 0.07 s on a machine that does nothing else
 
 
 def test_every_real_group_of_a_run_is_offered() -> None:

@@ -72,13 +72,13 @@ def test_the_name_of_the_hardware_says_what_kind_it_is():
 
 @pytest.mark.parametrize("input_shape", [(30,), (1, 8, 8), (1, 28, 28)])
 def test_small_inputs_get_one_thread(monkeypatch, input_shape):
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 6)
+    monkeypatch.setattr("bnexp.training.device.MACHINE_THREADS", 6)
     assert choose_threads("auto", input_shape) == 1
 
 
 @pytest.mark.parametrize("input_shape", [(3, 32, 32), (1, 32, 32)])
 def test_larger_images_get_all_threads_that_pytorch_found(monkeypatch, input_shape):
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 6)
+    monkeypatch.setattr("bnexp.training.device.MACHINE_THREADS", 6)
     assert choose_threads("auto", input_shape) == 6
 
 

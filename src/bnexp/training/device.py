@@ -11,6 +11,9 @@ import torch
 
 from bnexp.errors import ConfigError, did_you_mean
 
+MACHINE_THREADS = torch.get_num_threads()
+"""What PyTorch found the machine to have, before any run of this process set a number of its own."""
+
 SMALL_INPUT = 1024
 """Values of one input below which threads wait more than they work: on 8 × 8 images one process with two threads did
 half the work of two processes with one thread each."""
@@ -41,7 +44,7 @@ def choose_threads(threads: int | Literal["auto"], input_shape: tuple[int, ...])
     """Return the number of CPU threads; ``auto`` is 1 for small inputs, else what PyTorch found the machine to have."""
     if threads != "auto":
         return threads
-    return 1 if prod(input_shape) < SMALL_INPUT else torch.get_num_threads()
+    return 1 if prod(input_shape) < SMALL_INPUT else MACHINE_THREADS
 
 
 def device_name(device: torch.device) -> str:

@@ -89,6 +89,8 @@ class Training:
                 state = load_checkpoint(self.folder.checkpoint)
                 if state.get("fingerprint") != self.fingerprint:
                     raise DamagedCheckpointError(f"{self.folder.checkpoint} belongs to another run")
+                if state.get("device") != self.parts.device.type:  # whose generators have states of another form
+                    raise DamagedCheckpointError(f"{self.folder.checkpoint} was written on another kind of device")
                 if len(self.folder.rows_until(state["progress"]["step"])) != state["progress"]["num_evaluations"]:
                     raise DamagedCheckpointError(
                         f"{self.folder.metrics} lacks evaluations that came before the checkpoint"

@@ -59,6 +59,7 @@ def capture(parts: Parts, progress: Progress, fingerprint: str) -> dict[str, Any
     """Return the state of a run, as a checkpoint holds it."""
     return {
         "fingerprint": fingerprint,
+        "device": parts.device.type,
         "model": parts.model.state_dict(),
         "optimizer": parts.optimizer.state_dict(),
         "generators": {purpose: generator.get_state() for purpose, generator in parts.generators.items()},
