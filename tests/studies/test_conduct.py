@@ -11,13 +11,16 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from bnexp.config.compose import Composed
 from bnexp.studies.conduct import conduct
 from bnexp.studies.plan import Job
 
 
 @pytest.fixture
 def jobs(tmp_path: Path) -> list[Job]:
-    jobs = [Job((f"seed={seed}",), tmp_path / f"0123456789-s{seed}", num_steps=10) for seed in range(3)]
+    jobs = [
+        Job((f"seed={seed}",), Composed({}, {}), tmp_path / f"0123456789-s{seed}", num_steps=10) for seed in range(3)
+    ]
     for job in jobs:
         job.path.mkdir()
     return jobs

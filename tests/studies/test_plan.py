@@ -110,6 +110,8 @@ def test_a_value_that_follows_the_seed_is_followed(plan) -> None:
 WRONG = {
     "seed=3": "seed=3: a study sets the seeds itself; seeds=N takes the seeds 0 to N - 1",
     "seeds=0": "seeds=0 must be at least 1; seeds=5 takes the seeds 0 to 4",
+    "seeds=1000000000": "seeds=1000000000 must be at most 10000; seeds=5 takes the seeds 0 to 4",
+    "hydra.launcher._target_=os.system": "Hydra's own parts are chosen by name, such as hydra/launcher=joblib",
     "seeds=x": "seeds=x must be a whole number",
     "target=x": "target=x must be a number; it is a value of val/accuracy",
     "setting=wdie": "setting=wdie: study s has no such setting; did you mean 'wide'? (it has: wide)",

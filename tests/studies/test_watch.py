@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from bnexp.config.compose import Composed
 from bnexp.studies.plan import Job
 from bnexp.studies.watch import Lines, Tally, Watch, display, in_words, watching
 
 
 @pytest.fixture
 def jobs(tmp_path: Path) -> list[Job]:
-    jobs = [Job((), tmp_path / f"0123456789-s{seed}", num_steps=100) for seed in range(4)]
+    jobs = [Job((), Composed({}, {}), tmp_path / f"0123456789-s{seed}", num_steps=100) for seed in range(4)]
     for job in jobs:
         job.path.mkdir()
     return jobs

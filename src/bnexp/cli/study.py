@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from bnexp.cli.flags import CONFIG_DIR, Flag, parse, user_dirs
 from bnexp.config.folder import choices, config_dir
 from bnexp.errors import ConfigError, Terminated
+from bnexp.workers import warmed_up
 
 if TYPE_CHECKING:
-    from bnexp.studies.launch import Launch
+    from bnexp.studies.launch import Launcher
     from bnexp.studies.plan import Job, Plan
 
 FLAGS = (Flag(("--dry-run",)), CONFIG_DIR, Flag(("--help", "-h")))
@@ -39,7 +40,8 @@ flags (anywhere among the words):
   --dry-run               show the plan and an estimate of time and disk; train nothing
   -cd, --config-dir DIR   take choices from DIR too, and studies from DIR/study/NAME.yaml
 
-The numbers go to outputs/studies/NAME/: study.yaml, results.csv, curves.csv, verdicts.json.
+The numbers go to outputs/studies/NAME/: study.yaml, results.csv, curves.csv, verdicts.json. The curves of the arms,
+means and bands, are shown by bnexp dashboard outputs/studies/NAME.
 Without hydra/launcher=…, a run per core; on a GPU, one run after another.
 """
 
@@ -57,49 +59,68 @@ def run(arguments: Sequence[str]) -> int:
     if len(names) != 1:
         known = ", ".join(choices([*folders, config_dir()], "study"))
         raise ConfigError(f"{' '.join(names) or 'study'}: name one study ({known})")
+    words.remove(names[0])
     # Torch and Hydra take seconds: a mistake that can be told without them is told before.
+    if "--dry-run" in flags:
+        return _show(names[0], words, folders)
+    with warmed_up():
+        return _run(names[0], words, folders)
+
+
+def _show(name: str, words: Sequence[str], folders: Sequence[Path]) -> int:
+    from bnexp.studies.probe import estimate_cost
+    from bnexp.studies.show import print_plan
+
+    plan, jobs, launcher = _planned(name, words, folders)
+    print_plan(plan, estimate_cost(plan, jobs, launcher.at_a_time or 1) if jobs else None)
+    return 0
+
+
+def _planned(name: str, words: Sequence[str], folders: Sequence[Path]) -> tuple[Plan, list[Job], Launcher]:
     from bnexp.studies.conduct import missing_jobs
     from bnexp.studies.definition import read_study
-    from bnexp.studies.launch import launcher_words, make_launch, num_processes
+    from bnexp.studies.launch import choose_launcher
     from bnexp.studies.plan import make_plan
 
-    words.remove(names[0])
-    plan = make_plan(read_study(names[0], folders), words, folders)
+    plan = make_plan(read_study(name, folders), words, folders)
     jobs = missing_jobs(plan)
-    launcher = launcher_words(plan, len(jobs))
-    launch = make_launch(plan, launcher, folders)
-    if "--dry-run" in flags:
-        from bnexp.studies.probe import estimate_cost
-        from bnexp.studies.show import print_plan
-
-        print_plan(plan, estimate_cost(plan, jobs, num_processes(launcher)) if jobs else None)
-        return 0
-    return _run(plan, jobs, launch)
+    return plan, jobs, choose_launcher(plan, len(jobs), folders)
 
 
-def _run(plan: Plan, jobs: Sequence[Job], launch: Launch) -> int:
-    from bnexp.studies.conduct import conduct, missing_jobs
+def _run(name: str, words: Sequence[str], folders: Sequence[Path]) -> int:
+    from bnexp.report.outcome import Outcome
+    from bnexp.report.write import write_report
+    from bnexp.studies.conduct import conduct, status
+    from bnexp.studies.launches import record_launch
     from bnexp.studies.record import read_evidence, write_plan, write_results
     from bnexp.studies.show import print_outcome
+    from bnexp.studies.tensorboard import write_curves
     from bnexp.studies.verdicts import verdicts
     from bnexp.studies.watch import display, watching
+    from bnexp.training.record import FINISHED
 
+    plan, jobs, launcher = _planned(name, words, folders)
     signal.signal(signal.SIGTERM, _terminate)
     write_plan(plan)
     errors: dict[Path, str] = {}
     if jobs:
+        record_launch(plan.folder, launcher, len(jobs))
         try:
             with display() as shown, watching(jobs, shown):
                 shown.say(f"{plan.study.name}: {len(jobs)} of {len(plan.jobs)} runs to do")
-                errors = conduct(jobs, launch, shown.say)
+                errors = conduct(jobs, launcher.launch, shown.say)
         except (KeyboardInterrupt, Terminated):
-            done = len(plan.jobs) - len(missing_jobs(plan))
-            print(f"stopped: {done} of {len(plan.jobs)} runs are done; the same command goes on", file=sys.stderr)
+            done = sum(status(job) in FINISHED for job in plan.jobs)
+            again = f"the same command{' without rerun=true' * plan.rerun} goes on"
+            print(f"stopped: {done} of {len(plan.jobs)} runs are done; {again}", file=sys.stderr)
             raise
     evidence, damaged = read_evidence(plan)
     found = verdicts(plan.study.claims, evidence)
     write_results(plan, evidence, found)
+    write_curves(plan.folder, evidence)
     print_outcome(plan, evidence, found, errors | damaged)
+    # Last: whatever becomes of the drawings, the numbers are on the disk and on the screen.
+    print(f"report: {write_report(Outcome(plan, evidence, found, errors | damaged, folders))}")
     return 1 if errors or damaged else 0
 
 

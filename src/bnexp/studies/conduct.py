@@ -7,10 +7,9 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from bnexp.analysis.runs import FINISHED
 from bnexp.studies.launch import Launch
 from bnexp.studies.plan import Job, Plan
-from bnexp.training.record import RunFolder
+from bnexp.training.record import FINISHED, RunFolder
 
 
 def missing_jobs(plan: Plan) -> list[Job]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 
 from bnexp.analysis.arms import Arm
@@ -41,7 +41,6 @@ class Evidence:
             empty for an arm outside of the factorial.
         target: what is to be reached, if there is something.
         baseline: label of the arm that a target without a value is taken from.
-        num_examples: by label, examples in each split, ``{"val": …, "test": …}``: an accuracy moves in steps of 1/N.
     """
 
     def __init__(
@@ -49,13 +48,11 @@ class Evidence:
         arms: Sequence[Arm],
         target: Target | None = None,
         baseline: str = "",
-        num_examples: Mapping[str, Mapping[str, int]] | None = None,
     ) -> None:
         self.arms = {arm.label: arm for arm in arms}
         self.runs = {arm.label: arm.runs for arm in arms}
         self.target = target
         self.baseline = baseline
-        self.num_examples = num_examples or {}
 
     @cached_property
     def target_value(self) -> float | None:
@@ -90,9 +87,7 @@ class Evidence:
 
     def resolution(self, label: str, metric: str) -> float:
         """Return the smallest step in which a metric can differ between runs: 1/N for accuracies on N examples."""
-        split = metric.removesuffix("/accuracy").removeprefix("best/")
-        num_examples = self.num_examples.get(label, {}).get(split)
-        return 1 / num_examples if num_examples and metric.endswith("/accuracy") else 0.0
+        return self.arms[label].resolution(metric)
 
     def crossing(self, run: Run, unit: str) -> float | None:
         """Return when a run first reached the target, in ``unit``; None if it did not, or there is no target."""

@@ -25,24 +25,24 @@ def train_job(config: DictConfig) -> str:
 
     A run that fails has left its error in its folder; nothing is raised for it.
     """
-    if multiprocessing.parent_process() is not None:
-        _obey_parent()
+    parent = multiprocessing.parent_process()
+    if parent is not None and parent.pid is not None:
+        _obey(parent.pid)
     composed = resolved(config, HydraConfig.get().runtime.choices)
     return str(run(prepare(*composed), Silence)["status"])
 
 
 @cache
-def _obey_parent() -> None:
+def _obey(parent: int) -> None:
     """Let a local worker live and die with the process that started it.
 
     Ctrl-C reaches both; it is for the parent to stop the workers. And if the parent is killed, joblib's workers would
     go on training what they have been handed, and then wait for minutes.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = os.getppid()
 
     def die_with_parent() -> None:
-        while os.getppid() == parent:
+        while os.getppid() == parent:  # another one from the start if it was killed before this worker was up
             time.sleep(SECONDS_BETWEEN_LOOKS)
         os._exit(1)  # as if killed too: the next start goes on from the last checkpoint
 

@@ -1,11 +1,10 @@
-"""Running jobs on any of Hydra's launchers: basic, joblib, submitit, ray."""
+"""Running jobs: side by side on this machine, or on any of Hydra's launchers (basic, joblib, submitit, ray)."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from hydra._internal.callbacks import Callbacks
 from hydra.core.plugins import Plugins
@@ -14,45 +13,76 @@ from hydra.types import HydraContext, RunMode
 
 from bnexp.config.compose import config_loader, explaining
 from bnexp.errors import ConfigError, did_you_mean
+from bnexp.experiment import prepare
+from bnexp.run import Reporting, run
 from bnexp.studies.job import train_job
 from bnexp.studies.plan import Job, Plan
+from bnexp.training.device import num_cores
+from bnexp.training.progress import Silence
+from bnexp.workers import train_side_by_side
 
 Launch = Callable[[Sequence[Job]], list[str]]
 """Runs jobs to their ends and returns the status of each; for one that raised, the exception in a line."""
 
 
-def launcher_words(plan: Plan, num_jobs: int) -> tuple[str, ...]:
-    """Return the user's words about Hydra, with the local default where they name no launcher.
+class Launcher(NamedTuple):
+    """A way to run jobs: its name, how many run at a time (None where only a cluster knows), and what does it."""
 
-    The default is a run per core in lasting processes (joblib). Runs on a GPU follow one another instead: they would
-    share it anyway, and its memory may not hold several.
-    """
-    if any(word.startswith("hydra/launcher=") for word in plan.hydra):
-        return plan.hydra
-    at_a_time = min(num_cores(), num_jobs)
-    if at_a_time < 2 or not plan.on_cpu or not _has_joblib():
-        return plan.hydra
-    return ("hydra/launcher=joblib", f"hydra.launcher.n_jobs={at_a_time}", *plan.hydra)
+    name: str
+    at_a_time: int | None
+    launch: Launch
 
 
-def num_processes(words: Sequence[str]) -> int:
-    """Return how many runs the launcher that the words name trains at a time; 1 where only a cluster knows."""
-    if "hydra/launcher=joblib" not in words:
-        return 1
-    numbers = [word.partition("=")[2] for word in words if word.startswith("hydra.launcher.n_jobs=")]
-    wanted = int(numbers[-1]) if numbers and numbers[-1].isdecimal() else 0
-    return wanted or num_cores()
-
-
-def make_launch(plan: Plan, words: Sequence[str], user_dirs: Sequence[Path] = ()) -> Launch:
-    """Return the function that runs jobs, as Hydra's own sweepers do.
+def choose_launcher(plan: Plan, num_jobs: int, user_dirs: Sequence[Path] = ()) -> Launcher:
+    """Return the launcher that the user's words name, else the local one.
 
     Raises:
-        ConfigError: where Hydra does not take the ``words`` about the launcher.
+        ConfigError: where Hydra does not take the words about the launcher.
     """
+    if plan.hydra:
+        return _hydra_launcher(plan, user_dirs)
+    at_a_time = runs_at_a_time(num_jobs, on_cpu=plan.on_cpu)
+    return Launcher("local", at_a_time, lambda jobs: launch_here(jobs, at_a_time))
+
+
+def runs_at_a_time(num_jobs: int, *, on_cpu: bool) -> int:
+    """Return how many runs this machine trains side by side: one per core.
+
+    Runs on a GPU follow one another: they would share it anyway, and its memory may not hold several.
+    """
+    return max(1, min(num_cores(), num_jobs)) if on_cpu else 1
+
+
+def launch_here(
+    jobs: Sequence[Job],
+    at_a_time: int,
+    told: Callable[[Job, dict[str, Any]], None] = lambda job, result: None,
+    reporting: Reporting = Silence,
+) -> list[str]:
+    """Run jobs on this machine.
+
+    ``told`` hears of each result as soon as it is there; ``reporting`` makes a reporter for runs in this process, as
+    they are where there is one at a time.
+    """
+    outcomes = [""] * len(jobs)
+
+    def note(number: int, result: dict[str, Any]) -> None:
+        outcomes[number] = f"failed: {result['error']}" if "error" in result else str(result["status"])
+        told(jobs[number], result)
+
+    if at_a_time > 1:
+        train_side_by_side([(job.composed.config, job.composed.choices) for job in jobs], at_a_time, note)
+    else:
+        for number, job in enumerate(jobs):
+            note(number, run(prepare(*job.composed), reporting))
+    return outcomes
+
+
+def _hydra_launcher(plan: Plan, user_dirs: Sequence[Path]) -> Launcher:
+    """Return one of Hydra's launchers, used as Hydra's own sweepers do."""
     place = str(plan.folder).replace("\\", "\\\\").replace("'", "\\'")
     # The launchers make this folder and may keep logs there; without the word each job would make one of its own.
-    words = [*words, f"hydra.sweep.dir='{place}'"]
+    words = [*plan.hydra, f"hydra.sweep.dir='{place}'"]
     with explaining(words, user_dirs):
         loader = config_loader(user_dirs)
         _check_launcher(words, loader.get_group_options("hydra/launcher"))
@@ -64,7 +94,9 @@ def make_launch(plan: Plan, words: Sequence[str], user_dirs: Sequence[Path] = ()
     def launch(jobs: Sequence[Job]) -> list[str]:
         return [_outcome(item) for item in launcher.launch([list(job.words) for job in jobs], initial_job_idx=0)]
 
-    return launch
+    name = str(config.hydra.runtime.choices["hydra/launcher"])
+    numbers = {"basic": 1, "joblib": config.hydra.launcher.get("n_jobs")}
+    return Launcher(name, numbers.get(name), launch)
 
 
 def _check_launcher(words: Sequence[str], known: Sequence[str]) -> None:
@@ -73,22 +105,6 @@ def _check_launcher(words: Sequence[str], known: Sequence[str]) -> None:
         if key == "hydra/launcher" and name not in known:
             hint = did_you_mean(name, known) or "; install the launcher's package"
             raise ConfigError(f"{word}: there is no such launcher{hint} (there are: {', '.join(known)})")
-
-
-def num_cores() -> int:
-    """Return the number of cores that this process may use."""
-    if _has_joblib():
-        import joblib
-
-        return int(joblib.cpu_count())  # heeds the limits of a container
-    return len(os.sched_getaffinity(0))
-
-
-def _has_joblib() -> bool:
-    try:
-        return find_spec("hydra_plugins.hydra_joblib_launcher") is not None
-    except ModuleNotFoundError:  # no plugin of Hydra's at all
-        return False
 
 
 def _outcome(job: JobReturn) -> str:

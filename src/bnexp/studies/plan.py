@@ -6,34 +6,51 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
 
 from bnexp.config.check import numeric_part
 from bnexp.config.compose import Composed, compose_seeds
+from bnexp.config.explain import refuse_hydra_targets
 from bnexp.errors import ConfigError, did_you_mean
 from bnexp.experiment import Experiment, prepare
-from bnexp.ranges import Count, Finite, violation
+from bnexp.ranges import Count, Finite, Interval, violation
 from bnexp.studies.study import Arm, Study
 from bnexp.training.device import choose_device
 
 OWN_KEYS = ("seeds", "setting", "target")
 """Words about the study itself; the others are overrides of its runs, or about Hydra and the launcher."""
 
+MOST_SEEDS = 10_000
+"""All runs are composed before the first one starts."""
+
 
 @dataclass(frozen=True)
 class Job:
-    """One run: the words that compose it, its folder, and how many steps it trains if nothing stops it early."""
+    """One run.
+
+    Attributes:
+        words: compose it, on another machine too.
+        composed: what they compose.
+        path: its folder.
+        num_steps: how many steps it trains if nothing stops it early.
+    """
 
     words: tuple[str, ...]
+    composed: Composed
     path: Path
     num_steps: int
 
 
 @dataclass(frozen=True)
 class PlannedArm:
-    """An arm with a job for each seed, and what was found out about its network and data on the way."""
+    """An arm with a job for each seed, and what was found out about its network and data on the way.
+
+    Attributes:
+        chance: the share of the most frequent class in the training split of the first seed: the accuracy of a network
+            that has learned nothing else.
+    """
 
     arm: Arm
     words: tuple[str, ...]
@@ -41,6 +58,7 @@ class PlannedArm:
     jobs: tuple[Job, ...]
     num_parameters: int
     num_examples: Mapping[str, int]
+    chance: float
 
 
 @dataclass(frozen=True)
@@ -80,6 +98,7 @@ def make_plan(study: Study, words: Sequence[str], user_dirs: Sequence[Path] = ()
     Raises:
         ConfigError: for the first thing that cannot work; nothing has been written then.
     """
+    refuse_hydra_targets(words)
     own = {key: value for key, equals, value in map(_split, words) if equals and key in OWN_KEYS}
     hydra = tuple(word for word in words if _key(word).startswith("hydra"))
     overrides = tuple(word for word in words if _key(word) not in OWN_KEYS and word not in hydra)
@@ -121,19 +140,32 @@ def merged(words: Iterable[str]) -> tuple[str, ...]:
     return tuple({_key(word): word for word in words}.values())
 
 
+def plan_runs(words: Sequence[tuple[str, ...]], composed: Sequence[Composed]) -> tuple[list[Job], Experiment]:
+    """Check the first of some runs that differ in nothing but the seed, and so all of them.
+
+    Args:
+        words: those of each run.
+        composed: what they compose.
+
+    Raises:
+        ConfigError: where it cannot work.
+    """
+    first = prepare(*composed[0])
+    num_steps = _num_steps(first)
+    each = zip(words, composed, strict=True)
+    return [Job(own, item, _path(item, composed[0], first), num_steps) for own, item in each], first
+
+
 def _plan_arm(arm: Arm, words: tuple[str, ...], seeds: int, user_dirs: Sequence[Path]) -> PlannedArm:
     try:
         composed = compose_seeds(words, range(seeds), user_dirs)
-        experiment = prepare(*composed[0])
-        paths = [_path(item, composed[0], experiment) for item in composed]
+        jobs, experiment = plan_runs([(*words, f"seed={seed}") for seed in range(seeds)], composed)
     except ConfigError as error:
         raise ConfigError(f"arm {arm.label}: {error}") from error
-    num_steps = _num_steps(experiment)
-    jobs = [Job((*words, f"seed={seed}"), path, num_steps) for seed, path in enumerate(paths)]
     dataset = experiment.dataset
-    num_examples = {"train": len(dataset.train), "val": len(dataset.val), "test": len(dataset.test)}
     num_parameters = sum(parameter.numel() for parameter in experiment.model.parameters())
-    return PlannedArm(arm, words, composed[0], tuple(jobs), num_parameters, num_examples)
+    chance = float(dataset.train.labels.bincount().max()) / len(dataset.train)
+    return PlannedArm(arm, words, jobs[0].composed, tuple(jobs), num_parameters, dataset.num_examples, chance)
 
 
 def _path(composed: Composed, first: Composed, experiment: Experiment) -> Path:
@@ -144,16 +176,15 @@ def _path(composed: Composed, first: Composed, experiment: Experiment) -> Path:
 
 
 def _num_steps(experiment: Experiment) -> int:
-    size = experiment.settings.batch_size
     num_examples = len(experiment.dataset.train)
-    return experiment.settings.epochs * (num_examples // (num_examples if size == "full" else size))
+    return experiment.settings.epochs * (num_examples // experiment.settings.num_in_batch(num_examples))
 
 
 def _with(study: Study, own: Mapping[str, str]) -> Study:
     """Return the study with the number of seeds and the target that the words ask for."""
     if "seeds" in own:
         seeds: Any = yaml.safe_load(own["seeds"])
-        if rule := violation(seeds, Count):
+        if rule := violation(seeds, Annotated[Count, Interval(high=MOST_SEEDS)]):
             raise ConfigError(f"seeds={own['seeds']} {rule}; seeds=5 takes the seeds 0 to 4")
         study = replace(study, seeds=seeds)
     if "target" in own:

@@ -1,4 +1,4 @@
-"""What a study leaves in its folder: ``study.yaml``, ``results.csv``, ``curves.csv`` and ``verdicts.json``."""
+"""What a study leaves in its folder: ``study.yaml``, ``verdicts.json``, and tables of results, curves and signals."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 import yaml
 
 from bnexp.analysis.arms import Arm
-from bnexp.analysis.runs import FINISHED, NoRunError, read_run
+from bnexp.analysis.runs import NoRunError, read_run
+from bnexp.analysis.signals import tidy_signals, without_signals
 from bnexp.analysis.statistics.verdict import Verdict
 from bnexp.analysis.tidy import as_csv
 from bnexp.atomic import write_atomically
@@ -18,7 +19,7 @@ from bnexp.studies.conduct import status
 from bnexp.studies.evidence import METRICS, UNITS, Evidence, measure
 from bnexp.studies.plan import Job, Plan, PlannedArm
 from bnexp.studies.verdicts import as_json
-from bnexp.training.record import finite
+from bnexp.training.record import FINISHED, finite
 
 
 def read_evidence(plan: Plan) -> tuple[Evidence, dict[Path, str]]:
@@ -41,8 +42,7 @@ def read_evidence(plan: Plan) -> tuple[Evidence, dict[Path, str]]:
         Arm(item.arm.label, item.arm.levels, tuple(runs[job.path] for job in item.jobs if job.path in runs))
         for item in plan.arms
     ]
-    num_examples = {item.arm.label: item.num_examples for item in plan.arms}
-    return Evidence(arms, plan.study.target, plan.study.baseline, num_examples), damaged
+    return Evidence(arms, plan.study.target, plan.study.baseline), damaged
 
 
 def write_plan(plan: Plan) -> None:
@@ -56,6 +56,7 @@ def write_results(plan: Plan, evidence: Evidence, verdicts: Sequence[Verdict]) -
     """Write the numbers of all runs, their curves, and the verdicts."""
     write_atomically(plan.folder / "results.csv", as_csv(results(plan, evidence)).encode())
     write_atomically(plan.folder / "curves.csv", as_csv(curves(evidence)).encode())
+    _write_signals(plan.folder / "signals.csv", evidence)
     target = plan.study.target
     content = {
         "study": plan.study.name,
@@ -99,11 +100,19 @@ def results(plan: Plan, evidence: Evidence) -> list[dict[str, Any]]:
 def curves(evidence: Evidence) -> list[Mapping[str, Any]]:
     """Return a row for each evaluation of each finished run."""
     return [
-        {"arm": label, "seed": run.seed, **row}
+        {"arm": label, "seed": run.seed, **without_signals(row)}
         for label, runs in evidence.runs.items()
         for run in runs
         for row in run.rows
     ]
+
+
+def _write_signals(path: Path, evidence: Evidence) -> None:
+    rows = [row for label, runs in evidence.runs.items() for run in runs for row in tidy_signals(label, run)]
+    if rows:
+        write_atomically(path, as_csv(rows).encode())
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _result(plan: Plan, item: PlannedArm, seed: int, job: Job, evidence: Evidence) -> dict[str, Any]:
@@ -129,6 +138,7 @@ def _arm_as_data(plan: Plan, item: PlannedArm) -> dict[str, Any]:
         "overrides": list(item.words),
         "parameters": item.num_parameters,
         "examples": dict(item.num_examples),
+        "chance": item.chance,
         "runs": [_below_output_dir(plan, job) for job in item.jobs],
     }
 

@@ -65,7 +65,7 @@ def print_outcome(plan: Plan, evidence: Evidence, found: Sequence[Verdict], erro
         console.print(f"no answer   {path}  {printable(line)}", markup=False)
     if errors:
         console.print(f"{len(errors)} runs have no answer; the same command runs them alone.")
-    console.print(f"study folder: {plan.folder}", markup=False)
+    console.print(f"study folder: {plan.folder} (its curves: bnexp dashboard {plan.folder})", markup=False)
 
 
 def _arms(plan: Plan, evidence: Evidence) -> Table:

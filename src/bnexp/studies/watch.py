@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from bnexp.analysis.runs import FINISHED
 from bnexp.studies.plan import Job
-from bnexp.training.record import RunFolder, read_rows
+from bnexp.training.record import FINISHED, RunFolder, read_rows
 
 SECONDS_BETWEEN_LOOKS = 0.5
 SECONDS_BETWEEN_LINES = 10.0

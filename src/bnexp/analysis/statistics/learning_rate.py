@@ -94,17 +94,20 @@ def chance_ceiling(chance: float, num_examples: int) -> float:
     return chance + 3 * math.sqrt(chance * (1 - chance) / num_examples)
 
 
-def common_rate_table(trials: Sequence[Trial]) -> dict[float, dict[str, Estimate]]:
-    """Return the mean test accuracy of every arm at every learning rate, with Student's interval."""
+def common_rate_table(trials: Sequence[Trial], resolution: float = 0.0) -> dict[float, dict[str, Estimate]]:
+    """Return the mean test accuracy of every arm at every learning rate, with Student's interval.
+
+    ``resolution`` as in :func:`sample.sample_mean`.
+    """
     return {
-        lr: {arm: mean(_tests(trials, arm, lr)) for arm in _arms(trials) if _tests(trials, arm, lr)}
+        lr: {arm: mean(_tests(trials, arm, lr), resolution) for arm in _arms(trials) if _tests(trials, arm, lr)}
         for lr in sorted({trial.lr for trial in trials})
     }
 
 
-def best_rate_table(trials: Sequence[Trial], best: dict[str, Choice]) -> dict[str, Estimate]:
+def best_rate_table(trials: Sequence[Trial], best: dict[str, Choice], resolution: float = 0.0) -> dict[str, Estimate]:
     """Return the mean test accuracy of each arm at its own best learning rate, with Student's interval."""
-    return {arm: mean(_tests(trials, arm, choice.lr)) for arm, choice in best.items()}
+    return {arm: mean(_tests(trials, arm, choice.lr), resolution) for arm, choice in best.items()}
 
 
 def reversals(trials: Sequence[Trial], best: dict[str, Choice]) -> list[Reversal]:

@@ -43,7 +43,8 @@ class Claim:
 class Verdict:
     """The answer to one claim: ``interval`` is the plain 95 % one, ``p_value`` is adjusted for the other claims.
 
-    ``seeds_needed`` (per arm) is None where the verdict stands, or where no number can be given.
+    ``seeds_needed`` (per arm) is None where the verdict stands, or where no number can be given. ``finding`` is the reason
+    in words, ``explanation`` that reason with all the numbers.
     """
 
     claim: Claim
@@ -51,6 +52,7 @@ class Verdict:
     interval: tuple[float, float]
     p_value: float
     seeds_needed: int | None
+    finding: str
     explanation: str
 
 
@@ -78,7 +80,7 @@ def _verdict(claim: Claim, sides: tuple[float, float], p: float, num_claims: int
         status: Status = "supported" if sides[0] < sides[1] else "contradicted"
         where = "inside" if status == "supported" else "outside"
         finding = f"the whole interval lies {where} what is claimed"
-        return Verdict(claim, status, interval, p, None, _explain(claim, interval, finding, p, num_claims))
+        return Verdict(claim, status, interval, p, None, finding, _explain(claim, interval, finding, p, num_claims))
     needed = _seeds_needed(claim, num_claims)
     if claim.estimate.note:
         finding = f"no interval ({claim.estimate.note})"
@@ -88,7 +90,8 @@ def _verdict(claim: Claim, sides: tuple[float, float], p: float, num_claims: int
         finding = "the interval reaches over the bound of what is claimed"
     if needed is not None:
         finding += f"; needs {f'about {needed}' if needed <= HOPELESS_ABOVE else 'over 1,000'} seeds an arm"
-    return Verdict(claim, "undecided", interval, p, needed, _explain(claim, interval, finding, p, num_claims))
+    explanation = _explain(claim, interval, finding, p, num_claims)
+    return Verdict(claim, "undecided", interval, p, needed, finding, explanation)
 
 
 def _seeds_needed(claim: Claim, num_claims: int) -> int | None:

@@ -1,0 +1,129 @@
+"""The answer of a study in two sentences, made from its verdicts by rule, and what to keep in mind with it.
+
+The first sentence counts the verdicts. The second gives the estimate of the claim that was declared first; where none
+was declared, the largest difference from the baseline, as a thing found by looking.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from bnexp.analysis.statistics.difference import difference
+from bnexp.analysis.statistics.estimate import Estimate
+from bnexp.analysis.statistics.verdict import EXPLORATORY_BELOW, HOPELESS_ABOVE, Verdict
+from bnexp.report.numbers import accuracy, between, general, points
+from bnexp.report.outcome import Outcome
+from bnexp.studies.conduct import status
+
+STATUSES = ("supported", "contradicted", "undecided")
+
+
+def answer(outcome: Outcome) -> tuple[str, str]:
+    """Return the two sentences."""
+    if not any(arm.runs for arm in outcome.arms):
+        return "No run has finished.", "There is nothing to judge yet."
+    if not outcome.verdicts:
+        return "No claim was declared, so nothing is judged.", _largest_difference(outcome)
+    return _count(outcome.verdicts), _first(outcome.verdicts)
+
+
+def cautions(outcome: Outcome) -> list[str]:
+    """Return what limits the answer: few seeds, runs without an answer, diverged runs."""
+    lines = []
+    counts = [len(arm.runs) for arm in outcome.arms if arm.runs]
+    if counts and min(counts) < EXPLORATORY_BELOW:
+        n = str(min(counts)) if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
+        seeds = "seed" if n == "1" else "seeds"
+        lines.append(f"Exploratory: {n} {seeds} an arm; a claim wants {EXPLORATORY_BELOW} or more.")
+    finished = {run.path: run for arm in outcome.arms for run in arm.runs}
+    jobs = outcome.plan.jobs
+    lost = Counter(_state(status(job)) for job in jobs if job.path not in finished)
+    if lost:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(lost.items()))
+        lines.append(
+            f"{lost.total()} of {len(jobs)} runs have no answer ({kinds}) and are not part of any number here."
+        )
+    diverged = sum(run.status == "diverged" for run in finished.values())
+    if diverged:
+        lines.append(
+            f"{diverged} of {len(finished)} finished runs diverged: each counts with the accuracy it ended at, "
+            "and as never reaching the target."
+        )
+    return lines
+
+
+def listed(numbers: Iterable[int]) -> str:
+    """Write rising numbers with runs of three or more drawn together: 1, 2, 4–10."""
+    groups: list[list[int]] = []
+    for number in numbers:
+        if groups and number == groups[-1][-1] + 1:
+            groups[-1].append(number)
+        else:
+            groups.append([number])
+    return ", ".join(f"{group[0]}–{group[-1]}" if len(group) > 2 else ", ".join(map(str, group)) for group in groups)
+
+
+def _count(verdicts: Sequence[Verdict]) -> str:
+    if len(verdicts) == 1:
+        return f"The one claim is {verdicts[0].status}."
+    parts = []
+    for name in STATUSES:
+        numbers = [number for number, verdict in enumerate(verdicts, 1) if verdict.status == name]
+        if len(numbers) == len(verdicts):
+            return f"All {len(verdicts)} claims are {name}."
+        if numbers:
+            parts.append(f"{len(numbers)} {'is' if len(numbers) == 1 else 'are'} {name} ({listed(numbers)})")
+    return f"Of the {len(verdicts)} claims {', '.join(parts[:-1])} and {parts[-1]}."
+
+
+def _first(verdicts: Sequence[Verdict]) -> str:
+    verdict = verdicts[0]
+    found = verdict.claim.estimate
+    name = "It" if len(verdicts) == 1 else "The first"
+    if math.isnan(found.value):
+        return f"{name} says “{verdict.claim.name}” and is {verdict.status}: {verdict.finding}."
+    sentence = f"{name} says “{verdict.claim.name}” and is {verdict.status}: "
+    sentence += f"claimed is {verdict.claim}, found {general(found.value)} {_interval(found)}"
+    if verdict.seeds_needed is not None:
+        many = f"about {verdict.seeds_needed}" if verdict.seeds_needed <= HOPELESS_ABOVE else f"over {HOPELESS_ABOVE:,}"
+        sentence += f"; {many} seeds an arm would tell"
+    return sentence + "."
+
+
+def _largest_difference(outcome: Outcome) -> str:
+    baseline = outcome.baseline
+    others = [arm for arm in outcome.different_arms if not outcome.is_baseline(arm.label)]
+    if not others or not baseline.runs:
+        arm = next(arm for arm in outcome.arms if arm.runs)
+        found = outcome.mean(arm.label)
+        low, high = found.interval()
+        interval = (
+            f"(no interval: {found.note})" if found.note else f"(95 % interval {accuracy(low)} to {accuracy(high)})"
+        )
+        return f"The mean test accuracy of {arm.label} is {accuracy(found.value)} {interval}."
+    values = {arm.label: outcome.values(arm.label) for arm in others}
+    resolution = outcome.evidence.resolution(baseline.label, "test/accuracy")
+    reference = outcome.values(baseline.label)
+    differences = {label: difference(found, reference, resolution) for label, found in values.items()}
+    label = max(differences, key=lambda name: abs(differences[name].value))
+    found = differences[label]
+    low, high = found.interval()
+    interval = f"no interval: {found.note}" if found.note else f"95 % interval {between(points(low), points(high))}"
+    return (
+        f"The largest difference of test accuracy from {baseline.label} is {points(found.value)} ({label}; "
+        f"{interval}); it was picked after the runs, so it is something to look into and not a finding."
+    )
+
+
+def _interval(found: Estimate) -> str:
+    low, high = found.interval()
+    n = sorted({*found.n})
+    runs = str(n[0]) if len(n) == 1 else f"{n[0]} to {n[-1]}"
+    interval = f"no interval: {found.note}" if found.note else f"95 % interval {between(general(low), general(high))}"
+    return f"({interval}; {found.method}, n = {runs})" if not found.note else f"({interval})"
+
+
+def _state(name: str) -> str:
+    return "damaged" if name in ("done", "diverged") else name

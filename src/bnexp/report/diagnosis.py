@@ -1,0 +1,87 @@
+"""What to try next in each arm: the gap between training and validation, and how far training got."""
+
+from __future__ import annotations
+
+import math
+
+from bnexp.analysis.runs import Run
+from bnexp.analysis.statistics.learning_rate import chance_ceiling
+from bnexp.report.document import Column, Section, Table
+from bnexp.report.numbers import accuracy, points
+from bnexp.report.outcome import Outcome
+from bnexp.studies.plan import PlannedArm
+
+GAP = 0.05
+LOW = 0.95
+
+COLUMNS = (
+    Column("arm", "text"),
+    Column("train accuracy"),
+    Column("validation accuracy"),
+    Column("gap"),
+    Column("diagnosis", "text"),
+)
+
+READING = (
+    "The first rule that holds is given. (1) A run diverged. (2) The training accuracy is that of guessing: at most "
+    f"three standard errors above the share of the most frequent class. (3) The gap is {GAP:g} or more: regularize. "
+    f"(4) The training accuracy is below {LOW:g} and in at least half of the runs the last validation loss is the "
+    f"lowest: train longer first. (5) The training accuracy is below {LOW:g}: more capacity. (6) Else nothing stands "
+    "out. The gap is training less validation accuracy at the last evaluation; training accuracy is the mean over "
+    "the steps since the evaluation before, with dropout and augmentation on where an arm has them. These are rules "
+    "of thumb, without intervals."
+)
+
+
+def diagnosis_section(outcome: Outcome) -> Section:
+    """Return a line for each arm that has a finished run."""
+    arms = {arm.label for arm in outcome.different_arms}
+    rows = [_row(outcome, item) for item in outcome.plan.arms if item.arm.label in arms]
+    if not rows:
+        return Section("diagnosis", "Diagnosis", ("No run has finished.",))
+    return Section("diagnosis", "Diagnosis", (Table(COLUMNS, tuple(rows)), READING))
+
+
+def diagnose(train: float, gap: float, ceiling: float, num_diverged: int, share_improving: float) -> str:
+    """Return the diagnosis of an arm.
+
+    Args:
+        train: mean training accuracy at the last evaluation; NaN where it is unknown.
+        gap: mean of training less validation accuracy there.
+        ceiling: the accuracy up to which an arm may be guessing.
+        num_diverged: how many of its runs diverged.
+        share_improving: share of its runs whose last validation loss is the lowest.
+    """
+    if num_diverged:
+        return "training diverges: a lower learning rate, another init or a norm"
+    if not math.isfinite(train + gap):
+        return "unknown: no training accuracy was recorded"
+    if train <= ceiling:
+        return "does not train: guesses; look at learning rate, init and norm before capacity"
+    if gap >= GAP:
+        return "overfits: regularize (more data, augmentation, weight decay, dropout, early stopping)"
+    if train < LOW:
+        return "still improving: train longer first" if share_improving >= 0.5 else "underfits: more capacity"
+    return "nothing stands out"
+
+
+def _row(outcome: Outcome, item: PlannedArm) -> tuple[str, ...]:
+    label = item.arm.label
+    runs = outcome.evidence.runs[label]
+    train, val, gap = (
+        _mean(outcome.values(label, metric)) for metric in ("train/accuracy", "val/accuracy", "gap/accuracy")
+    )
+    ceiling = chance_ceiling(item.chance, item.num_examples["train"])
+    improving = sum(map(_improving, runs)) / len(runs)
+    finding = diagnose(train, gap, ceiling, outcome.evidence.arms[label].num_diverged, improving)
+    return (label, accuracy(train), accuracy(val), points(gap), finding)
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values) if values else math.nan
+
+
+def _improving(run: Run) -> bool:
+    losses = [math.nan if (value := row.get("val/loss")) is None else value for row in run.rows]
+    finite = [loss for loss in losses if math.isfinite(loss)]
+    return len(finite) > 1 and losses[-1] == min(finite)

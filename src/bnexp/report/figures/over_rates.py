@@ -1,0 +1,68 @@
+"""Over the learning rate: how accurate each family of arms is, and how often it diverges."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bnexp.report.figures.style import FAINT, NARROW, legend_below, level_style, short
+from bnexp.report.rate_table import Sweep
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def draw_accuracy(found: Sweep) -> Figure:
+    """Draw the mean test accuracy over the rate, a band from the lowest run to the highest, every run as a point."""
+    figure, axes = _axes(found)
+    for index, family in enumerate(found.families):
+        style = level_style(index)
+        tests = {rate: [t.test for t in found.trials if (t.arm, t.lr) == (family, rate)] for rate in found.rates}
+        known = [(rate, values) for rate, values in tests.items() if values]
+        rates = [rate for rate, _ in known]
+        axes.plot(rates, [np.mean(values) for _, values in known], label=short(family), **style)
+        low, high = [min(values) for _, values in known], [max(values) for _, values in known]
+        axes.fill_between(rates, low, high, color=style["color"], alpha=0.13, linewidth=0)
+        for rate, values in known:
+            axes.plot([rate] * len(values), values, "o", color=style["color"], markersize=3, alpha=0.6)
+    axes.set_ylabel("test accuracy (fraction correct)")
+    legend_below(axes)
+    return figure
+
+
+def draw_divergence(found: Sweep) -> Figure:
+    """Draw the share of runs that diverged, or stayed where guessing would be, over the rate."""
+    figure, axes = _axes(found)
+    for index, family in enumerate(found.families):
+        trials = [trial for trial in found.trials if trial.arm == family]
+        rates = sorted({trial.lr for trial in trials})
+        diverged = [np.mean([trial.diverged for trial in trials if trial.lr == rate]) for rate in rates]
+        stuck = [
+            np.mean([trial.diverged or trial.validation <= found.ceiling for trial in trials if trial.lr == rate])
+            for rate in rates
+        ]
+        style = level_style(index)
+        axes.plot(rates, diverged, label=short(family), **style)
+        axes.plot(rates, stuck, color=style["color"], linestyle=":", linewidth=1.2)
+    axes.plot([], [], color=FAINT, linestyle=":", linewidth=1.2, label="diverged or at chance")
+    axes.set_ylabel("share of runs that diverged")
+    axes.set_ylim(-0.04, 1.04)
+    legend_below(axes)
+    return figure
+
+
+def _axes(found: Sweep) -> tuple[Figure, Axes]:
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import NullLocator
+
+    figure = Figure(figsize=(NARROW, 3.4 + 0.2 * -(-len(found.families) // 2)), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_xscale("log")
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticks(found.rates, [f"{rate:g}" for rate in found.rates])
+    if len(found.rates) > 8:
+        axes.tick_params(axis="x", rotation=45)
+    axes.set_xlabel("learning rate (logarithmic)")
+    return figure, axes

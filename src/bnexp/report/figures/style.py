@@ -1,0 +1,108 @@
+"""What all drawings share: letters, lines, colours that colour-blind people can tell apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from bnexp.analysis.arms import Arm, printable
+from bnexp.analysis.curves import COLOURS, styles
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.legend import Legend
+
+INK = "#222222"
+FAINT = "#777777"
+RULE = "#dddddd"
+PAPER = "#ffffff"
+
+NARROW = 5.4  # inches: two of these side by side
+WIDE = 10.0
+PALETTE = (*COLOURS[:-1], "#111111")  # an SVG leaves out that a band is quite black, and nobody could make it light
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+SETTINGS: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9.5,
+    "text.color": INK,
+    "text.parse_math": False,  # a label may hold dollars
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.titlesize": 9,
+    "axes.titlecolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.formatter.use_mathtext": False,
+    "grid.color": RULE,
+    "grid.linewidth": 0.8,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "figure.facecolor": PAPER,
+    "axes.facecolor": PAPER,
+    "lines.linewidth": 1.8,
+}
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """The style of all drawings; it must hold while one is saved too, since ticks are made only then."""
+    from matplotlib import rc_context
+
+    with rc_context(SETTINGS):
+        yield
+
+
+def short(text: str, most: int = 34) -> str:
+    """Return a label that fits on a line, cut in its middle: labels of a factorial differ at their ends.
+
+    A space in front keeps matplotlib from leaving out ``_names``.
+    """
+    line = printable(text)
+    if len(line) > most:
+        line = f"{line[: most // 2]}…{line[len(line) - (most - 1) // 2 :]}"
+    return f" {line}" if line.startswith("_") else line
+
+
+def arm_styles(arms: Sequence[Arm]) -> list[dict[str, Any]]:
+    """Return colour and dashes of each arm's line."""
+    return [{"color": PALETTE[COLOURS.index(colour)], "linestyle": dash} for colour, dash in styles(arms)]
+
+
+def level_style(index: int) -> dict[str, Any]:
+    """Return colour, dashes and marker of the index-th line of a drawing whose lines are levels or families."""
+    dashes = ("-", "--", ":", "-.")
+    return {
+        "color": PALETTE[index % len(PALETTE)],
+        "linestyle": dashes[index // len(PALETTE) % len(dashes)],
+        "marker": MARKERS[index % len(MARKERS)],
+        "markersize": 5,
+    }
+
+
+def legend_below(axes: Axes, columns: int = 2) -> Legend:
+    """Put the legend of the only axes of a figure below it."""
+    handles, labels = axes.get_legend_handles_labels()
+    longest = max(map(len, labels), default=0)
+    columns = 1 if longest > 34 else min(columns, len(labels))
+    figure = axes.figure
+    return figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+
+
+def plain_log_ticks(axes: Axes, name: str = "y") -> None:
+    """Write the ticks of a logarithmic axis as plain numbers: matplotlib's own are formulas."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    axis = axes.yaxis if name == "y" else axes.xaxis
+    axis.set_major_locator(LogLocator(numticks=6))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())

@@ -1,0 +1,73 @@
+"""The report in Markdown, with links to the figures. Whatever a text holds, it stays text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from bnexp.analysis.arms import printable
+from bnexp.report.document import Block, Commands, Figures, Items, Report, Section, Table
+
+SPECIAL = re.compile(r"([\\`*_{}\[\]|~$#])")
+ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;"}
+
+
+def as_markdown(report: Report) -> str:
+    """Write the report."""
+    answer = [*map(escaped, report.answer), *(f"*{escaped(line)}*" for line in report.cautions)]
+    source = f", tests {escaped(report.source)}" if report.source else ""
+    parts = [
+        f"# {escaped(report.question)}",
+        f"Report of the bnexp study {escaped(report.name)}{source}.",
+        *answer,
+        *(part for section in report.sections for part in _section(section)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def escaped(text: str) -> str:
+    """Write a text so that nothing in it is Markdown, HTML, a link or a mention; on one line."""
+    line = printable(text)
+    line = re.sub(r"[&<>@]", lambda found: ENTITIES[found[0]], line)
+    line = SPECIAL.sub(r"\\\1", line)
+    line = line.replace("://", "&#58;//").replace("www.", "www&#46;")  # GitHub makes links of bare addresses
+    return re.sub(r"^(\s*)([-+=]|\d+(?=[.)]))", _harmless_start, line)
+
+
+def _harmless_start(found: re.Match[str]) -> str:
+    """What would begin a list or underline a heading; of a number, the mark behind it is what counts."""
+    space, start = found.groups()
+    return f"{space}&#{ord(start[0])};{start[1:]}"
+
+
+def _section(section: Section) -> list[str]:
+    return [f"## {escaped(section.title)}", *map(_block, section.blocks)]
+
+
+def _block(block: Block) -> str:
+    if isinstance(block, str):
+        return escaped(block)
+    if isinstance(block, Table):
+        return _table(block)
+    if isinstance(block, Items):
+        return "\n".join(f"- {escaped(line)}" for line in block.lines)
+    if isinstance(block, Figures):
+        return "\n\n".join(f"![{escaped(item.caption)}](figures/{item.name}.svg)" for item in block.items)
+    return _commands(block)
+
+
+def _table(table: Table) -> str:
+    rule = ("--:" if column.kind == "number" else "---" for column in table.columns)
+    lines = [_line(column.title for column in table.columns), "| " + " | ".join(rule) + " |", *map(_line, table.rows)]
+    details = [f"{number}. {escaped(line)}" for number, line in enumerate(table.details, 1)]
+    return "\n".join(lines + ([""] if details else []) + details)
+
+
+def _line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(map(escaped, cells)) + " |"
+
+
+def _commands(commands: Commands) -> str:
+    text = "\n".join(f"# {printable(what)}\n{command}" for what, command in commands.lines)
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}bash\n{text}\n{fence}"
