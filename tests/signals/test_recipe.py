@@ -1,0 +1,56 @@
+"""Each rule with a number that keeps it and one that does not."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+
+from bnexp.signals import recipe
+from bnexp.signals.first_steps import Agreement, Fit
+from bnexp.signals.overview import Overview, Values
+
+VALUES = Values(0.0, 1.0, -2.0, 2.0)
+COUNTS = {"train": {"a": 400, "b": 400}, "val": {"a": 50, "b": 50}, "test": {"a": 50, "b": 50}}
+DATA = Overview((3, 8, 8), COUNTS, VALUES, VALUES, 1.0, 0.5, 0, {"train": 3, "val": 0, "test": 0})
+FIT = Fit(12, 1.0, 0.1, (), ())
+
+
+@pytest.mark.parametrize(("scale", "passes"), [(1.0, True), (0.31, True), (7.8, False), (120.0, False), (1e-3, False)])
+def test_inputs_far_from_1_fail(scale: float, passes: bool) -> None:
+    assert recipe.check_scale(dataclasses.replace(DATA, largest_scale=scale)).passed is passes
+
+
+@pytest.mark.parametrize(("shared", "passes"), [(0, True), (2, True), (3, False)])
+def test_more_than_one_in_a_hundred_in_two_splits_fails(shared: int, passes: bool) -> None:
+    found = recipe.check_leakage(dataclasses.replace(DATA, duplicates={"train": 9, "val": shared, "test": 0}))
+    assert (found.passed, found.value) == (passes, shared / 200)
+
+
+@pytest.mark.parametrize(("multiple", "passes"), [(1.0, True), (1.5, True), (2.7, False), (math.nan, False)])
+def test_an_initial_loss_far_above_chance_fails(multiple: float, passes: bool) -> None:
+    assert recipe.check_initial_loss(multiple * math.log(10), 10).passed is passes
+
+
+def test_parameters_without_a_gradient_fail_and_are_named() -> None:
+    assert recipe.check_gradients(FIT, 8).passed
+    found = recipe.check_gradients(FIT._replace(unreached=("a.weight", "a.bias"), broken=("b.weight",)), 8)
+    assert not found.passed
+    assert found.value == 5 / 8
+    assert found.measured.endswith("not: a.weight, a.bias, b.weight")
+
+
+def test_a_long_list_of_names_is_cut() -> None:
+    found = recipe.check_gradients(FIT._replace(unreached=tuple("abcdef")), 8)
+    assert found.measured.endswith("not: a, b, c, d and 2 more")
+
+
+def test_a_batch_that_is_not_learned_fails() -> None:
+    assert recipe.check_fit(FIT, 64).passed
+    assert not recipe.check_fit(FIT._replace(step=None, accuracy=0.98), 64).passed
+
+
+@pytest.mark.parametrize(("same", "passes"), [(1.0, True), (0.95, True), (0.9, False)])
+def test_modes_that_disagree_fail(same: float, passes: bool) -> None:
+    assert recipe.check_agreement(Agreement(same, 0.01)).passed is passes
