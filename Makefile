@@ -45,6 +45,13 @@ format: $(READY) ## put the code into its form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+BENCHMARKS := startup overhead throughput limit scaling sweep
+
+.PHONY: bench
+bench: $(READY) ## measure speed on the CPU, against plain PyTorch, Lightning and Hydra; under 10 minutes
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
+	@for name in $(BENCHMARKS); do $(BIN)/python scripts/benchmark/$$name.py || exit 1; echo; done
+
 .PHONY: wheel
 wheel: $(READY) ## build dist/bnexp-*.whl
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

@@ -123,3 +123,29 @@ def test_a_new_file_is_readable_by_whom_the_umask_allows(tmp_path: Path):
     with atomic_file(atomic) as file:
         file.write(b"")
     assert atomic.stat().st_mode == ordinary.stat().st_mode
+
+
+@pytest.mark.parametrize("interruption", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_the_old_file_comes_back_from_where_it_is_kept_if_the_new_one_does_not_take_its_place(
+    path, monkeypatch, interruption
+):
+    replace, kept = os.replace, path.with_name("kept")
+
+    def fail_at_the_second(source, target):
+        if str(source).endswith(".part"):
+            raise interruption
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", fail_at_the_second)
+    with pytest.raises(type(interruption)):
+        write_atomically(path, b"new", kept)
+    assert only(path) == b"old"
+
+
+def test_an_error_names_the_file_that_was_wanted(path, monkeypatch):
+    def fail(*_arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match=r"^\[Errno 28\] No space left on device: '.*/file'$"):
+        write_atomically(path, b"new")

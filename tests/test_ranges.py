@@ -18,6 +18,7 @@ from bnexp.ranges import (
     Portion,
     Positive,
     Probability,
+    canonical,
     violation,
 )
 
@@ -67,10 +68,29 @@ def test_no_range_takes_what_is_no_finite_number(annotation, value):
     assert violation(value, annotation) is not None
 
 
-def test_a_whole_number_too_large_for_a_float_is_a_value_like_any_other():
-    assert violation(10**400, Count) is None
-    assert violation(10**400, Positive) is None
-    assert violation(10**400, Fraction) == "must be at least 0 and less than 1"
+def test_a_whole_number_too_large_for_a_float_is_refused():
+    assert violation(10**400, Count) == "must be finite and at least 1"
+    assert violation(10**400, Positive) == "must be finite and greater than 0"
+
+
+@pytest.mark.parametrize(
+    ("value", "annotation", "expected"),
+    [
+        (1, Positive, 1.0),
+        (0, Fraction | None, 0.0),
+        ([0, 0.5], list[Fraction], [0.0, 0.5]),
+        (1, Count, 1),
+        (64, Count | Literal["full"], 64),
+        (1, float | int, 1),
+        (True, bool, True),
+        (None, Positive | None, None),
+        ("1", str, "1"),
+    ],
+)
+def test_a_number_is_of_the_kind_that_its_parameter_asks_for(value, annotation, expected):
+    found = canonical(value, annotation)
+    assert found == expected
+    assert repr(found) == repr(expected)
 
 
 @pytest.mark.parametrize(
@@ -81,6 +101,7 @@ def test_a_whole_number_too_large_for_a_float_is_a_value_like_any_other():
         (1, Fraction, "must be at least 0 and less than 1"),
         (0, Portion, "must be greater than 0 and at most 1"),
         (math.inf, Finite, "must be finite"),
+        (math.nan, Positive, "must be finite and greater than 0"),
         ("abc", Positive, "must be a number"),
         (True, float, "must be a number"),
         (2.0, Count, "must be a whole number"),

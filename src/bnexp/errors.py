@@ -18,6 +18,10 @@ class Terminated(BaseException):
     """SIGTERM arrived: finish what must be finished and end with status 143."""
 
 
+class TimedOut(Exception):  # noqa: N818  (named as Terminated is)
+    """A run has taken longer than ``training.timeout``; it has failed, and the sweep goes on."""
+
+
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the candidate nearest to ``word``, or an empty string."""
     close = get_close_matches(word, list(candidates), n=1, cutoff=0.5)

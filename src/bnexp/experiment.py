@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from copy import deepcopy
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import nn
 
+from bnexp.compatibility import check_batches, check_memory, check_network, check_optimizer
 from bnexp.config.check import Config, check
 from bnexp.config.fingerprint import fingerprint, run_path
 from bnexp.config.targets import build, parameters, resolve
@@ -20,16 +21,27 @@ from bnexp.data.dataset import Dataset, Source
 from bnexp.data.split import split
 from bnexp.errors import ConfigError
 from bnexp.models.finetune import finetune_
+from bnexp.nn import norms
 from bnexp.nn.activation import marked
 from bnexp.nn.initialize import Context, initialize_
-from bnexp.nn.statistics import batch_statistics
+from bnexp.nn.norm import Norm
 from bnexp.seeding import generator
 from bnexp.training.batches import Scale
+from bnexp.training.bf16 import probe_bf16
 from bnexp.training.device import choose_device, choose_threads
-from bnexp.training.settings import Evaluation, Settings
+from bnexp.training.settings import Settings
 
 PROBE_SIZE = 512
 """Training inputs that a data-dependent initializer sees (Mishkin & Matas 2016 and Krähenbühl 2015 use a batch)."""
+
+
+class Network(NamedTuple):
+    """An initialized network on the CPU, its data, what there is to say about both, and a hash of the user's files."""
+
+    dataset: Dataset
+    model: nn.Module
+    notes: tuple[str, ...]
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -41,7 +53,7 @@ class Experiment:
         choices: the name of the choice of each group.
         settings: the ``training`` group.
         dataset: the split data, on the CPU.
-        model: the initialized network, on the CPU.
+        model: the initialized network, on the CPU. A run trains a copy.
         notes: what the loader and the initializer had to say.
         path: the run folder.
     """
@@ -69,22 +81,40 @@ def prepare(config: Config, choices: Mapping[str, str]) -> Experiment:
     """
     check(config, choices)
     settings: Settings = build(config["training"], "training")
-    choose_device(settings.device)
+    device = choose_device(settings.device)
+    of_precision = probe_bf16() if settings.precision == "bf16" and device.type == "cpu" else ()
     _check_writable(Path(config["output_dir"]))
+    network = _network(config, choices, settings)
+    dataset = network.dataset
+    check_batches(config, choices, settings.num_in_batch(len(dataset.train)), dataset)
+    check_optimizer(config, choices, settings, len(dataset.train))
+    path, mark = run_path(config, choices, network.digest), fingerprint(config, network.digest)
+    notes = (*network.notes, *of_precision)
+    return Experiment(config, choices, settings, dataset, network.model, notes, path, mark)
+
+
+def build_network(config: Config, choices: Mapping[str, str]) -> Network:
+    """Check a configuration and build its network, whatever is said about where and in which batches to train it.
+
+    Raises:
+        ConfigError: with a line for each thing that cannot work.
+    """
+    check(config, choices)
+    return _network(config, choices, build(config["training"], "training"))
+
+
+def _network(config: Config, choices: Mapping[str, str], settings: Settings) -> Network:
+    # Denormals slow small networks on CPUs by an order of magnitude. PyTorch's threads take this from the one that
+    # starts them, at the first operation that has work for several: so before there is any.
+    torch.set_flush_denormal(True)
     source = _source(config)
     values = {key: config["dataset"][key] for key in parameters(split, 3)}
     dataset = split(source, generator(config["seed"], "split"), generator(config["seed"], "labels"), **values)
-    _check_batches(config, choices, settings, dataset)
-    _check_optimizer(config, choices, settings, dataset)
     # Orthogonal and data-dependent inits change their last bits with the number of threads.
     torch.set_num_threads(choose_threads(settings.threads, dataset.input_shape))
-    model, notes, weights_digest = _build_model(config, dataset)
-    evaluation: Evaluation = build(config["evaluation"], "evaluation")
-    _check_shapes(model, choices, dataset, _batch_size(settings, dataset), evaluation)
-    digest = source.digest + weights_digest
-    path = run_path(config, choices, digest)
-    notes = (*source.notes, *notes)
-    return Experiment(config, choices, settings, dataset, model, notes, path, fingerprint(config, digest))
+    model, notes, weights_digest = _build_model(config, choices, dataset)
+    check_network(model, config, choices, dataset)
+    return Network(dataset, model, (*source.notes, *notes), source.digest + weights_digest)
 
 
 def _source(config: Config) -> Source:
@@ -100,14 +130,18 @@ def _cached_source(node: str) -> Source:
     return source
 
 
-def _build_model(config: Config, dataset: Dataset) -> tuple[nn.Module, tuple[str, ...], str]:
+def _build_model(
+    config: Config, choices: Mapping[str, str], dataset: Dataset
+) -> tuple[nn.Module, tuple[str, ...], str]:
     """Return the network as training starts with it, the notes about it, and the digest of weights loaded into it."""
     finetuning = {key: config["model"][key] for key in parameters(finetune_, 1)}
     architecture = {key: value for key, value in config["model"].items() if key not in finetuning}
     activation = build(config["activation"], "activation")
-    norm = build(config["norm"], "norm")
-    num_classes = len(dataset.classes)
-    model: nn.Module = build(architecture, "model")(dataset.input_shape, num_classes, marked(activation), norm)
+    make: Callable[[Norm], nn.Module] = partial(
+        build(architecture, "model"), dataset.input_shape, len(dataset.classes), marked(activation)
+    )
+    check_memory(partial(make, norms.none()), choices)
+    model = make(build(config["norm"], "norm"))
     context = Context(
         activation=activation(),
         generator=generator(config["seed"], "init"),
@@ -116,59 +150,6 @@ def _build_model(config: Config, dataset: Dataset) -> tuple[nn.Module, tuple[str
     notes = initialize_(model, build(config["init"], "init"), context)
     finetuned = finetune_(model, **finetuning)
     return model, (*notes, *finetuned.notes), finetuned.digest
-
-
-def _batch_size(settings: Settings, dataset: Dataset) -> int:
-    return len(dataset.train) if settings.batch_size == "full" else settings.batch_size
-
-
-def _check_batches(config: Config, choices: Mapping[str, str], settings: Settings, dataset: Dataset) -> None:
-    num_examples = len(dataset.train)
-    if _batch_size(settings, dataset) > num_examples:
-        raise ConfigError(
-            f"training.batch_size={settings.batch_size} is more than the {num_examples} training examples; "
-            f"use at most {num_examples}, or full"
-        )
-    plan = build(config["augment"], "augment")(1, torch.Generator())
-    if plan is not None and plan.needs_images and len(dataset.input_shape) != 3:
-        raise ConfigError(
-            f"augment={choices['augment']} needs images; dataset={choices['dataset']} has rows: use augment=none"
-            + (", or augment.padding=null" if plan.shares is not None else "")
-        )
-
-
-def _check_optimizer(config: Config, choices: Mapping[str, str], settings: Settings, dataset: Dataset) -> None:
-    optimizer = resolve(config["optimizer"]["_target_"], "optimizer")
-    if getattr(optimizer, "full_batch", False) and _batch_size(settings, dataset) < len(dataset.train):
-        raise ConfigError(
-            f"training.batch_size={settings.batch_size}: optimizer={choices['optimizer']} takes the gradient of the "
-            "whole training split; use training.batch_size=full, or optimizer=sgd"
-        )
-    schedule = build(config["schedule"], "schedule")
-    if getattr(optimizer, "without_schedule", False) and any(schedule(step, 100) != 1 for step in range(100)):
-        raise ConfigError(
-            f"schedule={choices['schedule']}: no schedule has an effect on optimizer={choices['optimizer']}, which "
-            "finds its step sizes by itself; use schedule=constant with schedule.warmup=0"
-        )
-
-
-def _check_shapes(
-    model: nn.Module, choices: Mapping[str, str], dataset: Dataset, batch_size: int, evaluation: Evaluation
-) -> None:
-    """Send shapes without data through the network, as in a training step and in an evaluation."""
-    shell = deepcopy(model).to("meta")
-    try:
-        shell.train()(torch.empty(batch_size, *dataset.input_shape, device="meta"))
-        if evaluation.statistics == "batch":
-            size = len(dataset.val) if evaluation.batch_size == "full" else evaluation.batch_size
-            with batch_statistics(shell.eval()):
-                shell(torch.empty(size, *dataset.input_shape, device="meta"))
-    except ConfigError:
-        raise
-    except ValueError as error:
-        raise ConfigError(
-            f"norm={choices['norm']} with model={choices['model']}: {str(error).splitlines()[0]}"
-        ) from error
 
 
 def _check_writable(output_dir: Path) -> None:

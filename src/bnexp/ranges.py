@@ -7,12 +7,15 @@ Every type here is an ordinary ``float``, ``int`` or ``str`` to Python and to th
 from __future__ import annotations
 
 import math
+import sys
 import types
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from bnexp.errors import did_you_mean
+
+LARGEST = sys.float_info.max
 
 
 @dataclass(frozen=True)
@@ -27,20 +30,27 @@ class Interval:
     def __contains__(self, value: float) -> bool:
         above = value > self.low if self.open_low else value >= self.low
         below = value < self.high if self.open_high else value <= self.high
-        return -math.inf < value < math.inf and above and below
+        return abs(value) <= LARGEST and above and below
 
     def __str__(self) -> str:
-        parts = ["finite"]
+        parts = []
         if self.low > -math.inf:
             parts.append(f"greater than {self.low:g}" if self.open_low else f"at least {self.low:g}")
         if self.high < math.inf:
             parts.append(f"less than {self.high:g}" if self.open_high else f"at most {self.high:g}")
-        return " and ".join(parts[1:] or parts)
+        return " and ".join(parts) or "finite"
 
 
 @dataclass(frozen=True)
 class Location:
     """Marks a parameter that says where something lies or runs; it cannot change a run's numbers."""
+
+
+@dataclass(frozen=True)
+class Unless:
+    """Marks a parameter that is not looked at where the ``other`` one is set; it cannot change a run's numbers then."""
+
+    other: str
 
 
 Finite = Annotated[float, Interval()]
@@ -50,6 +60,9 @@ Fraction = Annotated[float, Interval(low=0, high=1, open_high=True)]
 Portion = Annotated[float, Interval(low=0, high=1, open_low=True)]
 Probability = Annotated[float, Interval(low=0, high=1)]
 Count = Annotated[int, Interval(low=1)]
+Depth = Annotated[int, Interval(low=1, high=10_000)]
+Width = Annotated[int, Interval(low=1, high=100_000)]
+"""Far beyond all that was ever trained, and still small enough to be tried out without memory."""
 Natural = Annotated[int, Interval(low=0)]
 Place = Annotated[str, Location()]
 
@@ -66,8 +79,11 @@ def violation(value: object, annotation: Any) -> str | None:
         if broken is not None:
             return broken
         intervals = [mark for mark in args[1:] if isinstance(mark, Interval)]
-        outside = [mark for mark in intervals if isinstance(value, int | float) and value not in mark]
-        return f"must be {outside[0]}" if outside else None
+        if not intervals or not isinstance(value, int | float):
+            return None
+        if not abs(value) <= LARGEST:
+            return f"must be finite and {intervals[0]}" if str(intervals[0]) != "finite" else "must be finite"
+        return next((f"must be {interval}" for interval in intervals if value not in interval), None)
     if origin in (Union, types.UnionType):
         broken_rules = [violation(value, option) for option in args]
         if None in broken_rules:
@@ -84,6 +100,31 @@ def violation(value: object, annotation: Any) -> str | None:
             return "must be a list"
         return next((rule for item in value if (rule := violation(item, args[0]))), None)
     return _plain(value, annotation)
+
+
+def canonical(value: Any, annotation: Any) -> Any:
+    """Return ``value`` as its type has it: where a ``float`` is asked for, 1 is 1.0, in lists too."""
+    if isinstance(value, list | tuple):
+        return [canonical(item, annotation) for item in value]
+    plain = _plain_types(annotation)
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    return float(value) if is_whole and float in plain and int not in plain else value
+
+
+def _plain_types(annotation: Any) -> set[Any]:
+    """Return what is left of an annotation without unions, lists and marks."""
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _plain_types(args[0])
+    if origin in (Union, types.UnionType, list, tuple, Sequence):
+        return set().union(*map(_plain_types, args))
+    return {type(choice) for choice in args} if origin is Literal else {annotation}
+
+
+def marks(annotation: Any) -> list[Any]:
+    """Return the marks of an annotation, and of the options where it is a union."""
+    options = [annotation, *get_args(annotation)]
+    return [mark for option in options for mark in getattr(option, "__metadata__", ())]
 
 
 def _plain(value: object, annotation: Any) -> str | None:

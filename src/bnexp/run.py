@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -20,13 +22,11 @@ from bnexp.nn.noise import draw_noise_from_
 from bnexp.seeding import derive_seed, generator
 from bnexp.training.device import choose_device, choose_threads
 from bnexp.training.loop import Training
+from bnexp.training.owner import owned
 from bnexp.training.progress import Reporter, reporter
-from bnexp.training.record import RunFolder
+from bnexp.training.record import FINISHED, RunFolder
 from bnexp.training.state import Parts
-
-FINISHED = ("done", "diverged")
-"""Statuses of runs that have an answer; a divergence is one."""
-
+from bnexp.training.timeout import time_limit
 
 Reporting = Callable[[str], AbstractContextManager[Reporter]]
 """Makes a reporter for the run of a name."""
@@ -43,6 +43,8 @@ def run(experiment: Experiment, reporting: Reporting = reporter) -> dict[str, An
         ConfigError: where the output folder cannot be written.
     """
     config, folder = experiment.config, RunFolder(experiment.path)
+    if (obstacle := folder.obstacle()) is not None:
+        raise ConfigError(f"{obstacle} is a folder, and a file of the run belongs there; remove the folder")
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder.lock).acquire(timeout=0)
@@ -52,52 +54,83 @@ def run(experiment: Experiment, reporting: Reporting = reporter) -> dict[str, An
         raise ConfigError(f"output_dir={config['output_dir']} cannot be written: {error.strerror}") from error
     with lock:
         result = folder.read_result()
+        if not config["rerun"] and result is not None and _answers(result, experiment):
+            return result | {"repeated": False}
+        with owned(folder.owner):
+            _start(experiment, folder)
+            return _train(experiment, folder, reporting)
+
+
+def _answers(result: dict[str, Any], experiment: Experiment) -> bool:
+    """Whether the result is a finished one, and of this run: files may have been moved by hand."""
+    own = (experiment.fingerprint, experiment.config["seed"])
+    return result["status"] in FINISHED and (result.get("fingerprint"), result.get("seed")) == own
+
+
+def _start(experiment: Experiment, folder: RunFolder) -> None:
+    config = experiment.config | {"choices": dict(experiment.choices)}
+    try:
         if config["rerun"]:
             folder.clear()
-        elif result is not None and result["status"] in FINISHED:
-            return result | {"repeated": False}
-        return _train(experiment, folder, reporting)
+        folder.start(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+    except OSError as error:
+        raise ConfigError(f"{error.filename or folder.path} cannot be written: {error.strerror}") from error
 
 
 def _train(experiment: Experiment, folder: RunFolder, reporting: Reporting) -> dict[str, Any]:
     config = experiment.config
-    folder.start(yaml.safe_dump(config | {"choices": dict(experiment.choices)}, sort_keys=False, allow_unicode=True))
     device = choose_device(experiment.settings.device)
     _set_numerics(experiment)
     result: dict[str, Any] = {
         "status": "failed",
         "fingerprint": experiment.fingerprint,
         "seed": config["seed"],
+        "examples": experiment.dataset.num_examples,
         "metrics": {},
         "environment": environment(device),
         "notes": list(experiment.notes),
     }
     training: Training | None = None
     try:
-        with reporting(experiment.name) as told:
+        with reporting(experiment.name) as told, time_limit(experiment.settings.timeout):
             training = Training(
                 _parts(experiment, device),
                 experiment.settings,
                 seed=config["seed"],
-                fingerprint=experiment.path.name,
+                name=experiment.path.name,
                 folder=folder,
                 reporter=told,
             )
             result |= training.run(_hyperparameters(experiment))
     except (Exception, SystemExit) as error:
         result["error"] = f"{type(error).__name__}: {error}".splitlines()[0]
-        folder.traceback.write_text(traceback.format_exc(), encoding="utf-8")
+        with suppress(OSError):  # the disk may be what failed
+            folder.traceback.write_text(traceback.format_exc(), encoding="utf-8")
     except BaseException:
         result["status"] = "interrupted"
         raise
     finally:
-        folder.write_result(result | (training.counts() if training else {}))
-    return result | training.counts() if training else result
+        result |= training.counts() if training else {}
+        _finish(folder, result)
+    return result
+
+
+def _finish(folder: RunFolder, result: dict[str, Any]) -> None:
+    """Record the result. Where the disk refuses it, the run has failed; the same command goes on with it."""
+    try:
+        folder.write_result(result)
+    except OSError as error:
+        result.setdefault("error", f"{type(error).__name__}: {error}")
+        if result["status"] in FINISHED:
+            result["status"] = "failed"
+    if result["status"] in FINISHED:
+        with suppress(OSError):
+            folder.previous_checkpoint.unlink(missing_ok=True)
 
 
 def _parts(experiment: Experiment, device: torch.device) -> Parts:
     config = experiment.config
-    model = experiment.model.to(device)
+    model = deepcopy(experiment.model).to(device)  # so that an experiment starts anew, however often it is run
     if len(experiment.dataset.input_shape) == 3:
         model = model.to(memory_format=torch.channels_last)
     shared = generator(config["seed"], "noise", device=device)
@@ -113,15 +146,20 @@ def _parts(experiment: Experiment, device: torch.device) -> Parts:
         noise=noise,
         generators={"noise": shared, **noise.generators},
         evaluation=build(config["evaluation"], "evaluation"),
+        signals=build(config["signals"], "signals"),
         device=device,
     )
 
 
 def _set_numerics(experiment: Experiment) -> None:
     torch.set_num_threads(choose_threads(experiment.settings.threads, experiment.dataset.input_shape))
-    torch.set_flush_denormal(True)  # denormals slow small nets on CPUs by an order of magnitude
     torch.backends.cudnn.allow_tf32 = experiment.settings.precision == "tf32"
     torch.backends.cuda.matmul.allow_tf32 = experiment.settings.precision == "tf32"
+    if experiment.settings.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
+    deterministic = experiment.settings.deterministic
+    if torch.are_deterministic_algorithms_enabled() != deterministic:  # setting it imports PyTorch's compiler
+        torch.use_deterministic_algorithms(deterministic)
     torch.manual_seed(derive_seed(experiment.config["seed"], "torch"))  # for code that takes no generator
 
 

@@ -39,6 +39,7 @@ def write_run(
     status: str = "done",
     rows: list[dict[str, Any]] | None = None,
     environment: dict[str, Any] | None = None,
+    examples: dict[str, int] | None = None,
     **values: Any,
 ) -> Path:
     """Write a run; ``values`` are choices (``norm="batch"``) and settings (``norm__eps=1e-5``)."""
@@ -56,6 +57,7 @@ def write_run(
         "status": status,
         "fingerprint": fingerprint,
         "seed": seed,
+        "examples": examples or {},
         "metrics": {"test/accuracy": accuracy, "test/loss": loss, "best/epoch": 2.0},
         "epochs": rows[-1]["epoch"],
         "steps": rows[-1]["step"],

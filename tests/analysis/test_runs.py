@@ -141,3 +141,17 @@ def test_reading_runs_needs_no_torch() -> None:
     code = "import sys, bnexp.analysis.runs; print({'torch', 'hydra', 'numpy'} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
     assert done.stdout == "set()\n"
+
+
+@pytest.mark.parametrize(
+    ("metric", "step"),
+    [("test/accuracy", 1 / 359), ("best/test/accuracy", 1 / 359), ("val/accuracy", 1 / 143), ("test/loss", 0)],
+)
+def test_an_accuracy_moves_in_steps_of_one_example(tmp_path: Path, metric: str, step: float) -> None:
+    run = read_run(write_run(tmp_path, examples={"train": 1295, "val": 143, "test": 359}))
+    assert run.resolution(metric) == step
+
+
+def test_a_split_without_examples_is_damage(tmp_path: Path) -> None:
+    with pytest.raises(NoRunError, match="damaged"):
+        read_run(write_run(tmp_path, examples={"test": 0}))

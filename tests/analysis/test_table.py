@@ -111,6 +111,22 @@ def test_the_cells_say_the_numbers(tmp_path: Path) -> None:
     )
 
 
+def test_runs_that_agree_still_hide_the_rounding_of_an_accuracy_to_one_example(tmp_path: Path) -> None:
+    for seed in range(4):
+        write_run(tmp_path, "a", seed, norm="none", accuracy=0.5, examples={"test": 100})
+        write_run(tmp_path, "b", seed, norm="batch", accuracy=0.75, examples={"test": 20})
+    arms = by_configuration(find_runs([tmp_path])[0])
+    none, batch = compare(arms, "test/accuracy", arms[0]).rows
+    t = stats.t.ppf(0.975, 3)
+    for row, value, size in ((none, 0.5, 100), (batch, 0.75, 20)):  # a uniform rounding has variance 1/(12 N²)
+        half = t / size / math.sqrt(12 * 4)
+        assert row.mean.interval() == pytest.approx((value - half, value + half))
+    assert batch.difference is not None
+    half = stats.t.ppf(0.975, 6) * math.sqrt(2 / (12 * 20**2 * 4))  # the coarser of the two
+    assert batch.difference.points.interval() == pytest.approx((0.25 - half, 0.25 + half))
+    assert compare(arms, "test/loss", arms[0]).rows[0].mean.note
+
+
 def test_losses_have_digits_of_their_own(tmp_path: Path) -> None:
     write_run(tmp_path, "a", 0, loss=0.000123456)
     write_run(tmp_path, "a", 1, loss=0.000223456)
@@ -241,7 +257,7 @@ def test_control_characters_are_escaped_so_that_a_row_is_a_line(tmp_path: Path, 
 
 @pytest.mark.parametrize(
     ("value", "cell"),
-    [(-0.5, "-0.5"), (-3, "-3"), (True, "true"), (None, ""), ([1, "=2"], "[1, '=2']"), ("-0.5", "'-0.5")],
+    [(-0.5, "-0.5"), (-3, "-3"), (True, "true"), (None, ""), ([1, "=2"], "[1,=2]"), ("-0.5", "'-0.5")],
 )
 def test_numbers_stay_numbers(tmp_path: Path, value: object, cell: str) -> None:
     assert rows_of_csv(tmp_path, model__bias=value)[1]["model.bias"] == cell

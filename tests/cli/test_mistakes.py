@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 from pathlib import Path
 
@@ -43,8 +44,14 @@ WRONG = {
     ),
     "optimizer.lr=0": "optimizer.lr=0 must be greater than 0",
     "optimizer.lr=-1": "optimizer.lr=-1 must be greater than 0",
-    "optimizer.lr=nan": "optimizer.lr=nan must be greater than 0",
-    "optimizer.lr=inf": "optimizer.lr=inf must be greater than 0",
+    "optimizer.lr=nan": "optimizer.lr=nan must be finite and greater than 0",
+    "optimizer.lr=inf": "optimizer.lr=inf must be finite and greater than 0",
+    "init._target_=[a]": "init._target_=[a] is outside the packages that a config may call",
+    "init._target_=null": "init._target_=null is outside the packages that a config may call",
+    "init._target_={a:1}": "is outside the packages that a config may call",
+    "model=mlp norm=batch evaluation.statistics=batch evaluation.batch_size=71": (
+        "evaluation.batch_size=71 makes a batch of 1 of the 143 validation examples"
+    ),
     "training.epochs=0": "training.epochs=0 must be at least 1",
     "training.epochs=1.5": "training.epochs=1.5 must be a whole number",
     "training.precision=fp8": "training.precision=fp8 must be one of fp32, tf32, bf16",
@@ -78,6 +85,23 @@ WRONG = {
     "output_dir=/dev/null/runs": "/dev/null is a file, not a folder",
     "-m init=he,xavir": "init=xavir: init has no such choice; did you mean 'xavier'?",
     "-m init=he optimizer.lr=0.1,0": "optimizer.lr=0 must be greater than 0",
+    "model.width=1000000000": "model.width=1000000000 must be at least 1 and at most 100000 or null",
+    "model=mlp model.depth=1000000": "model.depth=1000000 must be at least 1 and at most 10000",
+    "model.width=100000 model.num_stages=10 model.depth=10": "GiB in training, and this machine has",
+    "training.threads=100000": "training.threads=100000 must be at most 1024 or one of auto",
+    "optimizer.lr=${optimizer.lr}": "optimizer.lr=${optimizer.lr}: Recursive interpolation detected",
+    "-m optimizer.lr=${optimizer.lr} seed=0,1": "optimizer.lr: Recursive interpolation detected",
+    "optimizer.lr=${nowhere}": "optimizer.lr=${nowhere}: Interpolation key 'nowhere' not found",
+    "-m hydra.sweeper._target_=os.system seed=0,1": "hydra.sweeper._target_=os.system: Hydra's own parts are chosen",
+    "+hydra.launcher={_target_:os.system}": "Hydra's own parts are chosen by name, such as hydra/launcher=joblib",
+    "norm=[none,batch]": "norm: a run takes one choice of it; bnexp train -m norm=a,b trains both",
+    "norm=[none,a]": "norm=[none,a]: norm takes one choice; bnexp train -m norm=a,b trains both",
+    "~norm": "norm: a run cannot do without it; take the word ~norm out",
+    "~seed": "seed: a run cannot do without it; take the word ~seed out",
+    "output_dir=Zoë": "output_dir=Zoë: must have the form key=value; other than plain letters and digits, write",
+    "dataset=csv dataset.path=/dev/zero dataset.target=y model=mlp": "dataset.path=/dev/zero: not a file",
+    "-m seed=range(1000000000)": "seed=range(1000000000): a multirun has at most 100,000 runs, and this has more",
+    "-m seed=range(1000) optimizer.lr=range(1,1000)": "a multirun has at most 100,000 runs, and this has more",
     "--multirnu": "--multirun",
     "-m seed=range(0)": "the multirun is empty",
     "-m norm=glob(nope*)": "the multirun is empty",
@@ -117,8 +141,7 @@ def test_published_data_that_are_absent_offline_are_asked_for_in_one_line(tmp_pa
     words = command("train", "dataset=cifar10", f"dataset.root={tmp_path}/data")
     done = subprocess.run(words, cwd=tmp_path, env=nowhere, capture_output=True, text=True, check=False)
     assert_refused(done, f"{tmp_path}/data")
-    assert not list(tmp_path.rglob("*.part"))
-    assert not (tmp_path / "outputs").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture
@@ -181,6 +204,7 @@ TARGETS = [
     "bnexp.cli.main.main",
     "bnexp.data.cache.os.remove",
     "torch.hub.load",
+    "torch.optim.SGD",
     "subprocess.run",
 ]
 
@@ -193,3 +217,48 @@ def test_a_target_outside_the_allowed_packages_is_refused(target: str, bnexp, tm
     assert_refused(done, f"norm._target_={target} is outside the packages that a config may call")
     assert not (tmp_path / "canary").exists()
     assert not (tmp_path / "outputs").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a: &a [*a]", "holds itself, or is nested without end"),
+        ("[" * 5000 + "]" * 5000, "holds itself, or is nested without end"),
+        ("a0: &a0 [1, 1]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 60)), "100,000 values"),
+        ("eps: 1" + "0" * 1_000_000, "has more than 1,000,000 bytes"),
+    ],
+    ids=["itself", "deep", "aliases", "long"],
+)
+def test_a_yaml_file_beyond_all_bounds_is_named(content: str, message: str, bnexp, tmp_path: Path) -> None:
+    (tmp_path / "mine" / "norm").mkdir(parents=True)
+    (tmp_path / "mine" / "norm" / "odd.yaml").write_text(content)
+    done = bnexp("train", "--config-dir", "mine", "norm=odd")
+    assert_refused(done, message)
+    assert "odd.yaml" in done.stderr
+    assert not (tmp_path / "outputs").exists()
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "checkpoint.pt", ".lock", "result.json"])
+def test_a_folder_in_the_place_of_a_runs_file_is_named(name: str, bnexp, tmp_path: Path) -> None:
+    words = ["model=mlp", "model.hidden=[4]", "dataset=breast_cancer", "training.epochs=1"]
+    assert bnexp("train", *words).returncode == 0
+    [folder] = tmp_path.glob("outputs/*/*")
+    for file in folder.iterdir():
+        file.unlink()
+    (folder / name).mkdir()
+    done = bnexp("train", *words)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"bnexp: {folder.relative_to(tmp_path) / name} is a folder, and a file of the run")
+    assert [path.name for path in folder.iterdir()] == [name]
+
+
+def test_a_pickle_is_no_state_dict_and_is_not_run(bnexp, tmp_path: Path) -> None:
+    (tmp_path / "weights.pkl").write_bytes(pickle.dumps({"weight": CodeInAPickle()}))
+    done = bnexp("train", "model.weights=weights.pkl")
+    assert_refused(done, "model.weights=weights.pkl cannot be read as a state_dict")
+    assert not (tmp_path / "canary").exists()
+
+
+class CodeInAPickle:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, ("touch canary",)

@@ -118,6 +118,13 @@ def test_a_narrow_terminal_gets_a_table_that_loses_no_digit() -> None:
         assert f" {number} " in shown
 
 
+@pytest.mark.usefixtures("folder")
+def test_how_and_where_to_train_does_not_matter(capsys: pytest.CaptureFixture[str]) -> None:
+    words = [word for word in ONE_FEATURE if not word.startswith("training")]
+    there = lines(capsys, *words, "training.batch_size=8")
+    assert lines(capsys, *words, "training.batch_size=4000", "training.device=cuda:99") == there
+
+
 def test_a_users_folder_goes_before_bnexps_own(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "mine" / "norm").mkdir(parents=True)
     mine = "_target_: bnexp.nn.norms.rms\n_partial_: false\neps: 1.0e-5\naffine: true\ninput: false\n"

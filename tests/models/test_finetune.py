@@ -15,6 +15,7 @@ from bnexp.models.convnet import ConvNet
 from bnexp.models.finetune import finetune_
 from bnexp.models.vgg import VGG
 from bnexp.nn import norms
+from bnexp.nn.statistics import batch_statistics, population_statistics_
 from bnexp.optim.optimizers import parameter_groups
 from bnexp.run import run
 
@@ -249,3 +250,24 @@ def test_a_run_goes_on_from_the_weights_of_a_run_folder_wherever_that_lies(tmp_p
     before, after = (torch.load(path / "checkpoint.pt")["model"] for path in (moved, same.path))
     changed = [name for name in before if not torch.equal(before[name], after[name])]
     assert changed == ["output.weight", "output.bias"]
+
+
+@pytest.mark.parametrize("statistics", ["precise", "batch"])
+def test_frozen_norms_keep_their_statistics_in_evaluation(statistics):
+    model = trained(convnet(norm=BATCH))
+    finetune_(model, weights=None, freeze=["stages.0"])
+    x = 3 * torch.randn(16, 1, 8, 8) + 1
+    seen = {}
+    for index in (0, 1):
+        model.stages[index].register_forward_hook(lambda _module, inputs, output, i=index: seen.update({i: output}))
+    with torch.no_grad():
+        model.eval()(x)
+        running = dict(seen)
+        if statistics == "batch":
+            with batch_statistics(model):
+                model(x)
+        else:
+            population_statistics_(model, [x])
+            model(x)
+    assert torch.equal(seen[0], running[0])
+    assert not torch.allclose(seen[1], running[1])

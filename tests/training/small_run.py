@@ -13,7 +13,7 @@ from bnexp.optim import optimizers, schedules
 from bnexp.seeding import generator
 from bnexp.training.loop import Training
 from bnexp.training.record import RunFolder, read_rows
-from bnexp.training.settings import Evaluation, Settings
+from bnexp.training.settings import Evaluation, Settings, Signals
 from bnexp.training.state import Parts
 
 CPU = torch.device("cpu")
@@ -38,6 +38,8 @@ SETTINGS = {
     "label_smoothing": 0.0,
     "gradient_clip": None,
     "early_stopping": None,
+    "deterministic": False,
+    "timeout": None,
 }
 
 
@@ -104,8 +106,9 @@ def make(
     noise=None,
     seed=0,
     init_seed=0,
-    fingerprint="0123456789-s0",
+    name="0123456789-s0",
     listener=None,
+    signals="off",
     **changes,
 ):
     folder.mkdir(exist_ok=True)
@@ -126,13 +129,14 @@ def make(
         noise=gaussian,
         generators={"noise": shared, **gaussian.generators},
         evaluation=Evaluation(statistics="running", batch_size=1000),
+        signals=Signals(level=signals, probe_size=24, num_batches=3, unit=0),
         device=CPU,
     )
     return Training(
         parts,
         Settings(**SETTINGS | changes),
         seed=seed,
-        fingerprint=fingerprint,
+        name=name,
         folder=RunFolder(folder),
         reporter=listener or Listener(),
     )

@@ -14,13 +14,13 @@ from bnexp.data.dataset import Examples
 
 
 def first_diverging_step(model, lr, num_steps):
-    """Count the steps of plain gradient descent until the loss is not finite or 1,000 times the first."""
+    """Count the steps of plain gradient descent until the loss is not finite or 1,000 times the first (at least 1)."""
     inputs, labels = (ROWS.train.inputs - 75) / 40, ROWS.train.labels
     first = None
     for step in range(1, num_steps + 1):
         loss = F.cross_entropy(model(inputs), labels)
         first = loss.item() if first is None else first
-        if not math.isfinite(loss.item()) or loss.item() > 1000 * first:
+        if not math.isfinite(loss.item()) or loss.item() > 1000 * max(first, 1.0):
             return step
         gradients = torch.autograd.grad(loss, list(model.parameters()))
         with torch.no_grad():
@@ -45,6 +45,40 @@ def test_a_run_that_diverges_ends_with_the_step_at_which_it_did(tmp_path, lr, ev
     assert training.counts()["steps"] == seen
     again = make(tmp_path, model=model, dataset=ROWS, epochs=20, eval_every=eval_every, **settings).run({})
     assert (again["status"], again["diverged_step"]) == ("diverged", expected)
+
+
+def test_a_first_loss_of_zero_is_no_scale_to_diverge_from(tmp_path):
+    losses = iter([0.0, 2.0, 999.0, 1001.0])
+
+    def scripted(logits, targets):
+        return logits.sum() * 0 + next(losses)
+
+    training = make(tmp_path, model=linear(), dataset=ROWS, loss=scripted, batch_size="full", epochs=4, eval_every=4)
+    assert training.run({})["diverged_step"] == 4
+
+
+def test_each_split_is_scored_once_an_evaluation_and_the_test_split_only_at_the_best_and_the_last(tmp_path):
+    third_epoch = {"schedule": lambda step, num_steps: float(12 <= step < 18), "epochs": 5}
+    seen = []
+    model = linear()
+    model.register_forward_hook(
+        lambda module, inputs, _output: None if module.training else seen.append(len(inputs[0]))
+    )
+    outcome = make(tmp_path, model=model, dataset=ROWS, **third_epoch).run({})
+    assert seen == [20, 30, 20, 20, 30, 20, 20, 30]  # best at epochs 1 and 3; the last is the fifth
+    with torch.no_grad():
+        logits = model((ROWS.test.inputs - 75) / 40)
+    assert outcome["metrics"]["test/loss"] == pytest.approx(F.cross_entropy(logits, ROWS.test.labels).item())
+
+
+def test_a_run_that_stopped_behind_its_last_evaluation_scores_nothing_again(tmp_path):
+    make(tmp_path / "whole").run({})
+    training = make(tmp_path / "whole", listener=Listener(stop_step=25))
+    model, seen = training.parts.model, []
+    model.register_forward_hook(lambda *_: seen.append(1))
+    outcome = training.run({})
+    assert seen == []
+    assert outcome == make(tmp_path / "other").run({})
 
 
 @pytest.mark.parametrize("value", [math.nan, 3e38])

@@ -111,25 +111,30 @@ def evaluator(train, statistics, batch_size):
     return Evaluator(settings, train, Scale(dataset, torch.device("cpu")), FULL)
 
 
+def score_of(evaluator, model, examples):
+    with evaluator.scoring(model) as score:
+        return score(examples)
+
+
 def loss_with(mean, var, model, examples):
     logits = model[1]((examples.inputs - mean) / torch.sqrt(var + 1e-5))
     return F.cross_entropy(logits, examples.labels).item()
 
 
-@pytest.mark.parametrize("batch_size", [7, "full"])
-def test_precise_statistics_are_those_of_the_training_set(batch_size):
-    model, train, val = normalized_net(), shifted(3000, 1), shifted(50, 2)
-    score = evaluator(train, "precise", batch_size).score(model, val)
+@pytest.mark.parametrize(("batch_size", "num_train"), [(7, 3000), ("full", 3000), (7, 1001), (7, 2)])
+def test_precise_statistics_are_those_of_the_training_set(batch_size, num_train):
+    model, train, val = normalized_net(), shifted(num_train, 1), shifted(50, 2)
+    score = score_of(evaluator(train, "precise", batch_size), model, val)
     expected = loss_with(train.inputs.mean(0), train.inputs.var(0), model, val)
     assert score.loss == pytest.approx(expected, rel=1e-5)
 
 
 def test_batch_statistics_are_those_of_the_evaluation_batch():
     model, train, val = normalized_net(), shifted(3000, 1), shifted(50, 2)
-    score = evaluator(train, "batch", "full").score(model, val)
+    score = score_of(evaluator(train, "batch", "full"), model, val)
     expected = loss_with(val.inputs.mean(0), val.inputs.var(0, correction=0), model, val)
     assert score.loss == pytest.approx(expected, rel=1e-5)
-    assert evaluator(train, "batch", 5).score(model, val).loss != pytest.approx(expected, rel=1e-3)
+    assert score_of(evaluator(train, "batch", 5), model, val).loss != pytest.approx(expected, rel=1e-3)
 
 
 @pytest.mark.parametrize("statistics", ["running", "precise", "batch"])
@@ -137,6 +142,16 @@ def test_an_evaluation_leaves_the_network_as_it_was(statistics):
     model, train, val = normalized_net(), shifted(100, 1), shifted(50, 2)
     model.train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    evaluator(train, statistics, 10).score(model, val)
+    score_of(evaluator(train, statistics, 10), model, val)
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert all(module.training for module in model.modules())
+
+
+@pytest.mark.parametrize(("num_train", "sizes"), [(1001, [501, 500]), (3000, [1000] * 3), (2500, [834, 834, 832])])
+def test_precise_statistics_are_taken_in_equal_parts_once_for_all_splits(num_train, sizes):
+    model, train, val = normalized_net(), shifted(num_train, 1), shifted(50, 2)
+    seen = []
+    model.register_forward_hook(lambda _module, inputs, _output: seen.append(len(inputs[0])))
+    with evaluator(train, "precise", "full").scoring(model) as score:
+        assert score(val) == score(val)
+    assert seen == [*sizes, 50, 50]

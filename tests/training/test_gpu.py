@@ -116,6 +116,8 @@ def parts(optimizer, gradient_clip, precision):
         label_smoothing=0.1,
         gradient_clip=gradient_clip,
         early_stopping=None,
+        deterministic=False,
+        timeout=None,
     )
     made = getattr(optimizers, optimizer)(model, lr=0.01, weight_decay=0.01, decay_all=False, **OPTIMIZERS[optimizer])
     noise = GaussianNoise(model, 0, input=0.1, weight=0.01, activation=0.1, gradient=0.001)

@@ -109,27 +109,30 @@ def test_a_finished_run_is_not_trained_again_and_has_the_same_outcome(tmp_path):
     assert outcome == expected
 
 
-def test_a_damaged_checkpoint_is_told_of_and_the_run_starts_anew(tmp_path):
+@pytest.mark.parametrize("num_damaged", [1, 2])
+def test_a_damaged_checkpoint_is_told_of_and_the_run_goes_on_from_the_one_before_or_anew(tmp_path, num_damaged):
     whole = make(tmp_path / "whole")
     whole.run({})
     with pytest.raises(KeyboardInterrupt):
-        make(tmp_path / "parts", listener=Listener(stop_row=3)).run({})
-    checkpoint = tmp_path / "parts" / "checkpoint.pt"
-    checkpoint.write_bytes(checkpoint.read_bytes()[:-100])
+        make(tmp_path / "parts", listener=Listener(stop_row=4)).run({})
+    for name in ("checkpoint.pt", "checkpoint-previous.pt")[:num_damaged]:
+        checkpoint = tmp_path / "parts" / name
+        checkpoint.write_bytes(checkpoint.read_bytes()[:-100])
     listener = Listener()
-    anew = make(tmp_path / "parts", listener=listener)
-    anew.run({})
-    assert listener.begun == [(0, 24, 8)]
+    rest = make(tmp_path / "parts", listener=listener, init_seed=1 if num_damaged == 1 else 0)
+    rest.run({})
+    assert listener.begun == [(12 if num_damaged == 1 else 0, 24, 8)]
     (line,) = listener.lines
-    assert line.endswith("training starts anew")
-    assert_same_run(anew, whole)
+    assert "checkpoint.pt is damaged: its checksum does not fit; " in line
+    assert line.endswith("training goes on from the checkpoint before it" if num_damaged == 1 else "starts anew")
+    assert_same_run(rest, whole)
 
 
 def test_a_checkpoint_of_another_run_is_not_taken(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         make(tmp_path, listener=Listener(stop_row=3)).run({})
     listener = Listener()
-    make(tmp_path, fingerprint="9876543210-s0", listener=listener).run({})
+    make(tmp_path, name="9876543210-s0", listener=listener).run({})
     assert listener.begun == [(0, 24, 8)]
     assert "belongs to another run" in listener.lines[0]
 
@@ -173,4 +176,4 @@ def test_one_event_file_is_left_of_a_run_however_often_it_stopped(tmp_path):
     files = sorted(path.name for path in tmp_path.iterdir())
     events = [name for name in files if name.startswith("events.out.tfevents.")]
     assert len(events) == 1
-    assert files == sorted(["checkpoint.pt", "metrics.jsonl", *events])
+    assert files == sorted(["checkpoint.pt", "checkpoint-previous.pt", "metrics.jsonl", *events])

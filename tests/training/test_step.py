@@ -32,6 +32,8 @@ def settings(**changes):
         "label_smoothing": 0.0,
         "gradient_clip": None,
         "early_stopping": None,
+        "deterministic": False,
+        "timeout": None,
     }
     return Settings(**values | changes)
 

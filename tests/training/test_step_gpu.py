@@ -32,6 +32,8 @@ SETTINGS = Settings(
     label_smoothing=0.0,
     gradient_clip=None,
     early_stopping=None,
+    deterministic=False,
+    timeout=None,
 )
 DECAY = {"weight_decay": 0.01, "decay_all": False}
 ADAM = {"lr": 0.001, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, **DECAY}

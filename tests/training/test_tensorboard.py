@@ -26,6 +26,7 @@ HYPERPARAMETERS = {
 
 
 def write(folder, rows, earlier=(), metrics=METRICS):
+    folder.mkdir(parents=True, exist_ok=True)
     writer = EventWriter(folder, earlier)
     for row in rows:
         writer.add(row)

@@ -34,6 +34,10 @@ class Arm:
         """How many of its runs diverged."""
         return sum(run.status == "diverged" for run in self.runs)
 
+    def resolution(self, metric: str) -> float:
+        """The smallest step in which ``metric`` can change: the largest of its runs'."""
+        return max((run.resolution(metric) for run in self.runs), default=0.0)
+
 
 def distinct(runs: Iterable[Run]) -> tuple[list[Run], list[str]]:
     """Leave out copies: folders of one fingerprint and seed hold the same run, which must not count twice.

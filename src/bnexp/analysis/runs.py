@@ -13,10 +13,7 @@ from typing import Any
 
 import yaml
 
-from bnexp.training.record import Row, read_rows
-
-FINISHED = ("done", "diverged")
-"""Statuses of runs that have an answer; a divergence is one."""
+from bnexp.training.record import FINISHED, Row, read_rows
 
 
 class NoRunError(Exception):
@@ -52,6 +49,11 @@ class Run:
         """The final metrics; empty for a run without an answer."""
         metrics: Mapping[str, float | None] = self.result["metrics"]
         return metrics
+
+    def resolution(self, metric: str) -> float:
+        """The smallest step in which ``metric`` can change: 1/N for an accuracy on N examples, else 0."""
+        num_examples = self.result.get("examples", {}).get(metric.removesuffix("/accuracy").removeprefix("best/"))
+        return 1 / num_examples if num_examples and metric.endswith("/accuracy") else 0.0
 
     @cached_property
     def rows(self) -> list[Row]:
@@ -109,8 +111,9 @@ def find_runs(paths: Iterable[Path]) -> tuple[list[Run], list[str]]:
 
 def _is_sound(run: Run) -> bool:
     metrics = all(value is None or math.isfinite(value) for value in run.metrics.values())
-    tables = all(isinstance(run.result.get(key, {}), dict) for key in ("seconds", "environment"))
-    return metrics and tables and all(isinstance(key, str) for key in run.values)
+    tables = all(isinstance(run.result.get(key, {}), dict) for key in ("seconds", "environment", "examples"))
+    sizes = tables and all(isinstance(size, int) and size > 0 for size in run.result.get("examples", {}).values())
+    return metrics and sizes and all(isinstance(key, str) for key in run.values)
 
 
 def _folders_with_a_record(path: Path) -> Iterable[Path]:

@@ -65,7 +65,7 @@ def print_result(path: Path, result: Mapping[str, Any]) -> None:
     else:
         seconds = result["seconds"]
         times = f"{seconds['total']:.1f} s ({seconds['train']:.1f} s training)"
-        console.print(f"{result['steps']} steps, {result['epochs']:g} epochs in {times}")
+        console.print(f"{_counted(result['steps'], 'step')}, {_counted(result['epochs'], 'epoch')} in {times}")
     _print_notes(console, [result])
     console.print(f"run folder: {path}", markup=False)
     console.print(f"next:       bnexp dashboard {path.parent.parent}", markup=False)
@@ -97,6 +97,10 @@ def mean_and_sd(values: Sequence[float]) -> str:
     if not values:
         return "–"
     return f"{fmean(values):.4f}" + (f" ± {stdev(values):.4f}" if len(values) > 1 else "")
+
+
+def _counted(number: float, noun: str) -> str:
+    return f"{number:.12g} {noun}{'' if number == 1 else 's'}"
 
 
 def _print_notes(console: Console, results: Sequence[Mapping[str, Any]]) -> None:

@@ -59,10 +59,12 @@ def compare(arms: Sequence[Arm], metric: str, baseline: Arm) -> Comparison:
             f"{metric}: no run records such a metric{did_you_mean(metric, sorted(known))} (there are: {names})"
         )
     values = [_values(arm, metric) for arm in arms]
-    means = [mean(sample) for sample in values]
-    reference = next(sample for arm, sample in zip(arms, values, strict=True) if arm is baseline)
+    steps = [arm.resolution(metric) for arm in arms]
+    means = [mean(sample, step) for sample, step in zip(values, steps, strict=True)]
+    reference, own = next((v, step) for arm, v, step in zip(arms, values, steps, strict=True) if arm is baseline)
     differences = [
-        None if arm is baseline else difference_to(v, reference) for arm, v in zip(arms, values, strict=True)
+        None if arm is baseline else difference_to(v, reference, max(step, own))
+        for arm, v, step in zip(arms, values, steps, strict=True)
     ]
     p_values = iter(benjamini_hochberg([found.points.p_value() for found in differences if found is not None]))
     best = _best(arms, values, means, higher_is_better(metric))

@@ -112,10 +112,11 @@ def _read(words: Sequence[str]) -> _Found:
     """Read the runs and name on standard error what had to be left out."""
     from bnexp.analysis.arms import distinct, printable
     from bnexp.analysis.multirun import with_listed_runs
-    from bnexp.analysis.runs import FINISHED, find_runs
+    from bnexp.analysis.runs import find_runs
     from bnexp.cli.comparison import counted
+    from bnexp.training.record import FINISHED
 
-    runs, left_out = find_runs(with_listed_runs(path for word in words for path in _existing(word)))
+    runs, left_out = find_runs(with_listed_runs(path for word in words for path in existing_folders(word)))
     finished, copies = distinct(run for run in runs if run.status in FINISHED)
     others = Counter(run.status for run in runs if run.status not in FINISHED)
     for line in left_out + copies:
@@ -126,7 +127,8 @@ def _read(words: Sequence[str]) -> _Found:
     return _Found(finished, others, left_out + copies)
 
 
-def _existing(word: str) -> list[Path]:
+def existing_folders(word: str) -> list[Path]:
+    """Return the folder, or the folders of a glob, that a word names; raise ConfigError where there is none."""
     path = Path(word)
     if path.is_dir():
         return [path]

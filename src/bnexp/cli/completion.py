@@ -6,10 +6,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from bnexp.cli.check import FLAGS as CHECK
+from bnexp.cli.clean import FLAGS as CLEAN
 from bnexp.cli.compare import FLAGS as COMPARE
 from bnexp.cli.flags import CONFIG_DIR, HYDRA, SUMMARY, Flag, parse
+from bnexp.cli.inspect import FLAGS as INSPECT
+from bnexp.cli.landscape import FLAGS as LANDSCAPE
 from bnexp.cli.listing import defaults, parts, primary, read, search_path
 from bnexp.cli.main import COMMANDS
+from bnexp.cli.status import FLAGS as STATUS
 from bnexp.cli.study import FLAGS as STUDY
 from bnexp.config.folder import choices, groups
 from bnexp.errors import ConfigError
@@ -90,12 +95,22 @@ def candidates(before: Sequence[str], current: str) -> list[str]:
             words = _overrides(arguments, current, HYDRA)
         case [_, "summary", *arguments]:
             words = _overrides(arguments, current, SUMMARY)
+        case [_, "inspect", *arguments]:
+            words = _overrides(arguments, current, INSPECT)
         case [_, "list", *arguments]:
             words = _list(arguments, current)
         case [_, "study", *arguments]:
             words = _study(arguments, current)
         case [_, "compare", *arguments]:
             words = _compare(arguments, current)
+        case [_, "status", *_] if current.startswith("-"):
+            words = [flag.names[0] for flag in STATUS]
+        case [_, "clean", *_] if current.startswith("-"):
+            words = [flag.names[0] for flag in CLEAN]
+        case [_, "check", *arguments]:
+            words = _overrides(arguments, current, CHECK)
+        case [_, "landscape", *_] if current.startswith("-"):
+            words = [flag.names[0] for flag in LANDSCAPE]
         case [_, "completion"]:
             words = list(SCRIPTS)
         case [_, "dashboard", *_] if current.startswith("-"):

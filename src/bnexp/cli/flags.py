@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bnexp.config.folder import config_dir, groups
+from bnexp.config.yaml_size import check_sizes
 from bnexp.errors import ConfigError, did_you_mean
 
 
@@ -125,6 +126,7 @@ def user_dirs(flags: Mapping[str, str]) -> list[Path]:
     folder = Path(flags["--config-dir"])
     if not folder.is_dir():
         raise ConfigError(f"--config-dir={folder}: no such folder")
+    check_sizes(folder)
     return [folder]
 
 
@@ -132,7 +134,8 @@ def _following(flag: Flag, rest: list[str]) -> str:
     """Take the value of ``flag`` from the words that follow it; the empty string where there is none."""
     if flag.alone is not None:
         return rest.pop(0) if rest and rest[0] in flag.choices else flag.alone
-    return rest.pop(0) if rest and not rest[0].startswith("-") else ""
+    is_value = rest and (not rest[0].startswith("-") or rest[0][1:2].isdecimal())  # no flag begins with a number
+    return rest.pop(0) if is_value else ""
 
 
 def _checked(flag: Flag, name: str, value: str) -> str:

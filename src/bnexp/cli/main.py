@@ -14,6 +14,7 @@ from itertools import takewhile
 from typing import NamedTuple
 
 import bnexp
+from bnexp.cli.wrapping import fitted
 from bnexp.errors import ConfigError, Terminated, did_you_mean
 
 
@@ -34,9 +35,14 @@ class Command(NamedTuple):
 COMMANDS = {
     "train": Command("train a network; with -m, every combination of choices", "bnexp.cli.train", "bnexp.cli.flags"),
     "summary": Command("layers, shapes, parameters and multiply-adds of a network", "bnexp.cli.summary"),
+    "inspect": Command("signals through a network before its first step, layer by layer", "bnexp.cli.inspect"),
     "study": Command("answer a question with many runs and statistics", "bnexp.cli.study"),
     "list": Command("what can be chosen, and what a choice does", "bnexp.cli.listing"),
     "compare": Command("table, statistics and curves of finished runs", "bnexp.cli.compare"),
+    "status": Command("what state each run is in: running, done, failed, …", "bnexp.cli.status"),
+    "clean": Command("remove failed and interrupted runs, and leftovers", "bnexp.cli.clean"),
+    "landscape": Command("map the loss around the weights of finished runs", "bnexp.cli.landscape"),
+    "check": Command("the first steps before an experiment: data, baselines, one batch", "bnexp.cli.check"),
     "dashboard": Command("show the curves of all runs in TensorBoard", "bnexp.cli.dashboard"),
     "completion": Command("complete words of the command line in bash or zsh", "bnexp.cli.completion"),
 }
@@ -75,12 +81,12 @@ def _dispatch(words: list[str]) -> int:
         print(f"bnexp {bnexp.__version__}")
         return 0
     if name == "help" or name in HELP_WORDS:
-        print(_help(arguments[0]) if arguments else _overview(), end="")
+        print(fitted(_help(arguments[0]) if arguments else _overview()), end="")
         return 0
     command = _command(name)
     # After `--` stand words that belong to somebody else's command line: the completion's question.
     if any(word in HELP_WORDS for word in takewhile(lambda word: word != "--", arguments)):
-        print(_help(name), end="")
+        print(fitted(_help(name)), end="")
         return 0
     status: int = import_module(command.module).run(arguments)
     return status

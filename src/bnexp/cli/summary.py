@@ -50,12 +50,12 @@ def run(arguments: Sequence[str]) -> int:
     folders = user_dirs(flags)
     # Torch and Hydra take seconds: a wrong flag is told before.
     from bnexp.config.compose import compose_run
-    from bnexp.experiment import prepare
+    from bnexp.experiment import build_network
     from bnexp.signals.architecture import summarize
 
-    experiment = prepare(*compose_run(overrides, folders))
-    input_shape = experiment.dataset.input_shape
-    layers = summarize(experiment.model, input_shape)
+    network = build_network(*compose_run(overrides, folders))
+    input_shape = network.dataset.input_shape
+    layers = summarize(network.model, input_shape)
     if "--json" in flags:
         print(json.dumps(as_json(layers, input_shape), indent=2))
     elif sys.stdout.isatty():

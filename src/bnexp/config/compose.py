@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
+from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +25,9 @@ from bnexp.config.check import Config
 from bnexp.config.explain import explain
 from bnexp.config.folder import config_dir
 from bnexp.errors import ConfigError
+
+MOST_JOBS = 100_000
+"""Of a multirun: each is composed and checked before the first one starts."""
 
 
 class Composed(NamedTuple):
@@ -94,6 +99,10 @@ def jobs_of_multirun(overrides: Sequence[str], user_dirs: Sequence[Path] = ()) -
         ConfigError: where there is none, as in ``seed=range(0)``.
     """
     parsed = OverridesParser.create(config_loader=config_loader(user_dirs)).parse_overrides(list(overrides))
+    sweeps = [override for override in parsed if override.is_sweep_override()]
+    if prod(sum(1 for _ in islice(sweep.sweep_iterator(), MOST_JOBS + 1)) for sweep in sweeps) > MOST_JOBS:
+        words = " ".join(str(sweep.input_line) for sweep in sweeps)
+        raise ConfigError(f"{words}: a multirun has at most {MOST_JOBS:,} runs, and this has more; use fewer values")
     batches = BasicSweeper.split_arguments(parsed, None)
     jobs = [list(job) for batch in batches for job in batch]
     if not jobs:

@@ -23,7 +23,22 @@ def explain(error: Exception, overrides: Sequence[str], user_dirs: Sequence[Path
     if sweep := re.match("(?:Ambiguous value for argument|Sweep parameters) '(.+?)'", first_line):
         several = "names several values, and one run takes one; bnexp train -m trains them all; [a,b] is a list"
         return ConfigError(f"{sweep[1]}: {several}")
-    return ConfigError(mistake(overrides, user_dirs) or first_line)
+    culprit = _interpolation(getattr(error, "full_key", None), overrides)
+    return ConfigError(mistake(overrides, user_dirs) or (f"{culprit}: {first_line}" if culprit else first_line))
+
+
+def _interpolation(key: str | None, overrides: Sequence[str]) -> str | None:
+    """Return the word that sets ``key`` to an interpolation, the first such word, or the key itself."""
+    words = [word for word in overrides if "${" in word]
+    return next((word for word in words if word.lstrip("+").startswith(f"{key}=")), words[0] if words else key)
+
+
+def refuse_hydra_targets(overrides: Sequence[str]) -> None:
+    """Raise :class:`ConfigError` where a word names code for Hydra itself to run; its plugins have names."""
+    for word in overrides:
+        key = word.partition("=")[0].lstrip("+~")
+        if key.startswith("hydra.") and "_target_" in word:
+            raise ConfigError(f"{word}: Hydra's own parts are chosen by name, such as hydra/launcher=joblib")
 
 
 def mistake(overrides: Sequence[str], user_dirs: Sequence[Path] = ()) -> str | None:
@@ -34,7 +49,7 @@ def mistake(overrides: Sequence[str], user_dirs: Sequence[Path] = ()) -> str | N
         try:
             parsed.append(OverridesParser.create().parse_override(text))
         except HydraException:
-            return f"{text}: must have the form key=value; put a value with spaces or brackets into quotes"
+            return f"{text}: must have the form key=value; other than plain letters and digits, write key='\"value\"'"
     known_keys = keys_by_choice(folders)
     chosen = _chosen(parsed)
     for override in parsed:
@@ -50,7 +65,9 @@ def mistake(overrides: Sequence[str], user_dirs: Sequence[Path] = ()) -> str | N
 def _choice_mistake(override: Override, folders: Sequence[Path]) -> str | None:
     group = override.key_or_group
     known = choices(folders, group)
-    wanted = override.sweep_iterator() if override.is_sweep_override() else [override.value()]
+    wanted = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
+    if any(isinstance(name, list | dict) for name in wanted):
+        return f"{override.input_line}: {group} takes one choice; bnexp train -m {group}=a,b trains both"
     wrong = next((show(name) for name in wanted if show(name) not in known), None)
     if wrong is None:
         return None

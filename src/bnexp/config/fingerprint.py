@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bnexp.config.check import Config, numeric_part
 
-RECORD_VERSION = 1
+RECORD_VERSION = 2
 """Version of the record's format and of the code's numbers; raised when either changes, so that no old result is taken
 for the answer to a new question."""
 

@@ -1,7 +1,7 @@
 """Which code a configuration may name, and what it may say to it.
 
 A config file that somebody sent you must not be able to run any code it likes: a ``_target_`` has to be a part of
-bnexp's floor 1 or the training settings, a module or optimizer of PyTorch, or in a package that the user lists in the
+bnexp's floor 1 or the training settings, a module or initializer of PyTorch, or in a package that the user lists in the
 environment variable ``BNEXP_PLUGINS`` (comma-separated). The object's own home counts, not the path that reaches it.
 """
 
@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import Any, get_type_hints
 
 from bnexp.errors import ConfigError, did_you_mean
-from bnexp.ranges import Location, violation
+from bnexp.ranges import Location, Unless, marks, violation
 
 NUM_INJECTED = {
     "dataset": 0,
@@ -30,6 +30,7 @@ NUM_INJECTED = {
     "noise": 2,  # model, seed
     "training": 0,
     "evaluation": 0,
+    "signals": 0,
 }
 """The groups of a run, each with how many leading arguments of its target come from bnexp and not from the config."""
 
@@ -37,7 +38,6 @@ _ROOMS = ("bnexp.data.", "bnexp.nn.", "bnexp.models.", "bnexp.optim.", "bnexp.tr
 _SPECIAL = ("_target_", "_partial_")
 
 
-@cache
 def resolve(path: str, group: str) -> Callable[..., Any]:
     """Import what ``_target_: path`` names.
 
@@ -46,10 +46,10 @@ def resolve(path: str, group: str) -> Callable[..., Any]:
     """
     plugins = tuple(f"{name.strip()}." for name in os.environ.get("BNEXP_PLUGINS", "").split(",") if name.strip())
     refusal = ConfigError(
-        f"{group}._target_={path} is outside the packages that a config may call ({', '.join(_ROOMS)} torch.nn., "
-        f"torch.optim.); if you trust it, name its package in the environment variable BNEXP_PLUGINS"
+        f"{group}._target_={show(path)} is outside the packages that a config may call "
+        f"({', '.join(_ROOMS)}, torch.nn.); if you trust it, name its package in the environment variable BNEXP_PLUGINS"
     )
-    if not isinstance(path, str) or not path.startswith((*_ROOMS, "torch.nn.", "torch.optim.", *plugins)):
+    if not isinstance(path, str) or not path.startswith((*_ROOMS, "torch.nn.", *plugins)):
         raise refusal
     found = _import(path)
     if not callable(found):
@@ -76,11 +76,11 @@ def _import(path: str) -> Any:
 
 
 def _is_torch_part(found: Any, home: str) -> bool:
-    from torch import nn, optim
+    from torch import nn
 
     if home == "torch.nn.init.":
         return True
-    return isinstance(found, type) and issubclass(found, nn.Module | optim.Optimizer) and home.startswith("torch.")
+    return isinstance(found, type) and issubclass(found, nn.Module) and home.startswith("torch.")
 
 
 @cache
@@ -120,15 +120,18 @@ def problems(group: str, node: Mapping[str, Any], schema: Mapping[str, inspect.P
 
 def show(value: object) -> str:
     """Write a value as one would on the command line."""
-    words = {None: "null", True: "true", False: "false"}
-    return words.get(value, str(value)) if value is None or isinstance(value, bool) else str(value)
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(show, value))}]"
+    return (
+        {None: "null", True: "true", False: "false"}[value] if value is None or isinstance(value, bool) else str(value)
+    )
 
 
-def is_location(parameter: inspect.Parameter) -> bool:
-    """Whether the parameter only says where something lies or runs, and so cannot change a run's numbers."""
-    annotation = parameter.annotation
-    marks = [getattr(option, "__metadata__", ()) for option in (annotation, *getattr(annotation, "__args__", ()))]
-    return any(isinstance(mark, Location) for group in marks for mark in group)
+def is_numeric(parameter: inspect.Parameter, node: Mapping[str, Any]) -> bool:
+    """Whether the parameter can change a run's numbers: it says no place, and nothing else in its node overrules it."""
+    found = marks(parameter.annotation)
+    overruled = any(isinstance(mark, Unless) and node.get(mark.other) is not None for mark in found)
+    return not overruled and not any(isinstance(mark, Location) for mark in found)
 
 
 def build(node: Mapping[str, Any], group: str) -> Any:

@@ -61,7 +61,8 @@ def _content(path: str | None) -> bytes:
         raise ConfigError("dataset.path=null: there is no default file; write dataset.path=FILE.csv")
     file = Path(path).expanduser()
     if not file.is_file():
-        raise ConfigError(f"dataset.path={path}: no such file; it is a CSV file with a header line")
+        problem = "not a file" if file.exists() else "no such file"
+        raise ConfigError(f"dataset.path={path}: {problem}; it is a CSV file with a header line")
     return file.read_bytes()
 
 

@@ -70,6 +70,11 @@ class Dataset:
     std: Tensor
 
     @property
+    def num_examples(self) -> dict[str, int]:
+        """``{"train": …, "val": …, "test": …}``."""
+        return {"train": len(self.train), "val": len(self.val), "test": len(self.test)}
+
+    @property
     def input_shape(self) -> tuple[int, ...]:
         """(C, H, W) for images, (F,) for rows."""
         return tuple(self.train.inputs.shape[1:])

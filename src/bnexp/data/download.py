@@ -7,7 +7,8 @@ import hashlib
 import shutil
 import tarfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -52,13 +53,34 @@ def obtain(archive: Archive) -> None:
     """
     if archive.is_unpacked():
         return
-    archive.path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(archive.path.with_name(f".{archive.path.name}.lock")):
+    with _alone(archive.path):
         if archive.is_unpacked():
             return
         if not (archive.path.is_file() and _md5(archive.path) == archive.md5):
             _download(archive.urls, archive.path, archive.md5)
         _unpack(archive)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold the lock of ``path`` in its folder, which is made; leave neither the lock nor an empty folder behind.
+
+    Whoever comes between the removal and one who still waits downloads a second time; files are replaced as a whole,
+    so nothing else comes of it.
+    """
+    made = [folder for folder in (path.parent, *path.parent.parents) if not folder.exists()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.with_name(f".{path.name}.lock")
+    try:
+        with FileLock(lock):
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
+    finally:
+        for folder in made:
+            with suppress(OSError):  # raised where it is not empty
+                folder.rmdir()
 
 
 def _md5(path: Path) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from torch import Tensor, nn
 
 from bnexp.errors import ConfigError
@@ -17,7 +19,7 @@ from bnexp.models.layers import (
     input_norm,
 )
 from bnexp.models.stages import conv_stages
-from bnexp.ranges import Count, Fraction
+from bnexp.ranges import Count, Depth, Fraction, Interval, Width
 
 
 class ConvNet(nn.Module):
@@ -55,10 +57,10 @@ class ConvNet(nn.Module):
         activation: Activation,
         norm: Norm,
         *,
-        depth: Count,
-        width: Count | None,
-        parameters: Count | None,
-        num_stages: Count,
+        depth: Depth,
+        width: Width | None,
+        parameters: Annotated[Count, Interval(high=10**12)] | None,
+        num_stages: Annotated[Count, Interval(high=10)],
         dropout: Fraction,
         dropout_position: DropoutPosition,
         norm_position: NormPosition,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,8 +42,8 @@ def finetune_(model: nn.Module, *, weights: Place | None, freeze: list[str]) -> 
     name and the shape agree.
 
     Freeze: names of modules, ``stages`` or ``stages.0``. Their parameters get no gradient, and they stay in evaluation
-    mode: batch norm goes on with its running statistics as they are, dropout drops nothing. What is frozen computes
-    the same function throughout.
+    mode: batch norm goes on with its running statistics as they are, whatever ``evaluation.statistics`` is, dropout
+    drops nothing. What is frozen computes the same function throughout.
 
     Raises:
         ConfigError: where the weights cannot be read or nothing of them fits, where there is no such module, and where
@@ -92,7 +93,8 @@ def _read(weights: str) -> Tensors:
                 damaged = archive.testzip()  # PyTorch does not compare the checksums
             if damaged is not None:
                 raise ConfigError(f"model.weights={weights}: the file is damaged ({damaged}); copy or make it anew")
-        loaded = torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # about the old formats of files that cannot be taken anyway
+            loaded = torch.load(file, map_location="cpu", weights_only=True)
     except ConfigError:
         raise
     except Exception as error:
@@ -138,6 +140,8 @@ def _freeze_(model: nn.Module, freeze: list[str]) -> list[str]:
             )
         part = parts[name].requires_grad_(False).eval()
         part.train = MethodType(_stay_in_evaluation_mode, part)
+        for module in part.modules():
+            module.frozen = True  # for the norms: bnexp.nn.statistics
         size = sum(parameter.numel() for parameter in part.parameters())
         notes.append(f"model.freeze: {name} keeps its {size:,} parameters and stays in evaluation mode")
     if not any(parameter.requires_grad for parameter in model.parameters()):

@@ -19,7 +19,7 @@ from bnexp.models.layers import (
     image_shape,
     input_norm,
 )
-from bnexp.ranges import Count, Fraction
+from bnexp.ranges import Fraction, Width
 
 PAPER_WIDTH = 192
 """Channels that the paper's stem hands to the first module."""
@@ -91,7 +91,7 @@ class GoogLeNet(nn.Module):
         activation: Activation,
         norm: Norm,
         *,
-        width: Count,
+        width: Width,
         dropout: Fraction,
         dropout_position: DropoutPosition,
         norm_position: NormPosition,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from itertools import pairwise
 from math import prod
+from typing import Annotated
 
 from torch import Tensor, nn
 
 from bnexp.errors import ConfigError
 from bnexp.models.budget import choose_size, num_parameters
 from bnexp.models.layers import Activation, DropoutPosition, Hidden, Norm, NormPosition, Recipe, input_norm
-from bnexp.ranges import Count, Fraction
+from bnexp.ranges import Count, Depth, Fraction, Interval, Unless, Width
 
 
 class MLP(nn.Module):
@@ -28,7 +29,8 @@ class MLP(nn.Module):
         width: units of each; None where ``parameters`` decides.
         parameters: number of weights and biases to come near to, those of norms not counted; None where ``width``
             decides.
-        hidden: units of each hidden layer, in place of ``depth`` and ``width``; None where these decide.
+        hidden: units of each hidden layer, in place of ``depth`` and ``width``, which are then not looked at; None
+            where these decide.
         dropout: probability to drop a hidden unit.
         dropout_position: see :class:`bnexp.models.layers.Recipe`.
         norm_position: norm before or after the activation.
@@ -44,10 +46,10 @@ class MLP(nn.Module):
         activation: Activation,
         norm: Norm,
         *,
-        depth: Count,
-        width: Count | None,
-        parameters: Count | None,
-        hidden: list[Count] | None,
+        depth: Annotated[Depth, Unless("hidden")],
+        width: Annotated[Width | None, Unless("hidden")],
+        parameters: Annotated[Count, Interval(high=10**12)] | None,
+        hidden: list[Width] | None,
         dropout: Fraction,
         dropout_position: DropoutPosition,
         norm_position: NormPosition,

@@ -18,7 +18,7 @@ from bnexp.models.layers import (
     image_shape,
     input_norm,
 )
-from bnexp.ranges import Count, Fraction
+from bnexp.ranges import Depth, Fraction, Width
 
 
 class ZeroPadShortcut(nn.Module):
@@ -97,8 +97,8 @@ class ResNet(nn.Module):
         activation: Activation,
         norm: Norm,
         *,
-        depth: Count,
-        width: Count,
+        depth: Depth,
+        width: Width,
         shortcut: bool,
         dropout: Fraction,
         dropout_position: DropoutPosition,

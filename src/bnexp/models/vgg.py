@@ -16,7 +16,7 @@ from bnexp.models.layers import (
     input_norm,
 )
 from bnexp.models.stages import conv_stages
-from bnexp.ranges import Count, Fraction
+from bnexp.ranges import Depth, Fraction, Width
 
 STAGES = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 """Convolutions of each stage by depth: columns A, B, D and E of the paper's table 1."""
@@ -54,8 +54,8 @@ class VGG(nn.Module):
         activation: Activation,
         norm: Norm,
         *,
-        depth: Count,
-        width: Count,
+        depth: Depth,
+        width: Width,
         dropout: Fraction,
         dropout_position: DropoutPosition,
         norm_position: NormPosition,

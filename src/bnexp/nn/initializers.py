@@ -63,7 +63,7 @@ def he_normal_(weight: Tensor, context: Context, *, negative_slope: NonNegative 
     Formula: σ² = 2/((1 + a²) · fan_in), a = negative_slope; None takes leaky ReLU's own, and 0 for any other activation
     Source: He et al. 2015, equations 10 and 15
     """
-    slope = _slope(negative_slope, context.activation)
+    slope = slope_of(negative_slope, context.activation)
     nn.init.kaiming_normal_(weight, slope, generator=context.generator)
 
 
@@ -73,11 +73,12 @@ def he_uniform_(weight: Tensor, context: Context, *, negative_slope: NonNegative
     Formula: U(±√(6/((1 + a²) · fan_in))), a = negative_slope as in he
     Source: He et al. 2015, equations 10 and 15, with a uniform distribution of that variance
     """
-    slope = _slope(negative_slope, context.activation)
+    slope = slope_of(negative_slope, context.activation)
     nn.init.kaiming_uniform_(weight, slope, generator=context.generator)
 
 
-def _slope(negative_slope: float | None, activation: nn.Module) -> float:
+def slope_of(negative_slope: float | None, activation: nn.Module) -> float:
+    """Return the slope for negative inputs that He's formula takes: the one given, or else the activation's own."""
     if negative_slope is not None:
         return negative_slope
     return activation.negative_slope if isinstance(activation, nn.LeakyReLU) else 0.0

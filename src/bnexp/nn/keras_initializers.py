@@ -14,8 +14,8 @@ from bnexp.errors import ConfigError
 from bnexp.nn.initialize import Context
 from bnexp.ranges import Finite, Positive
 
-# Standard deviation of N(0, 1) cut at ±2.
-_TRUNCATED_STD = 0.87962566103423978
+TRUNCATED_STD = 0.87962566103423978
+"""Standard deviation of N(0, 1) cut at ±2."""
 
 
 def random_normal_(weight: Tensor, context: Context, *, mean: Finite, std: Positive) -> None:
@@ -95,7 +95,7 @@ def variance_scaling_(
     fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[mode]
     std: float = (scale / max(1, fan)) ** 0.5
     if distribution == "truncated_normal":
-        truncated_normal_(weight, context, mean=0.0, std=std / _TRUNCATED_STD)
+        truncated_normal_(weight, context, mean=0.0, std=std / TRUNCATED_STD)
     elif distribution == "untruncated_normal":
         nn.init.normal_(weight, 0.0, std, generator=context.generator)
     else:

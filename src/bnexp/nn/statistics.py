@@ -19,7 +19,8 @@ def batch_statistics(model: nn.Module) -> Iterator[None]:
     """Let every batch-statistics norm of ``model`` use each batch's own statistics, in evaluation mode too.
 
     Statistics are over the whole batch (ghost batches are a matter of training). Nothing is recorded meanwhile; on
-    leaving, the norms have the running statistics that they had.
+    leaving, the norms have the running statistics that they had. A frozen norm keeps to them throughout: what has an
+    attribute ``frozen`` that is true (:func:`bnexp.models.finetune.finetune_` sets it).
     """
     saved = [(norm, {name: getattr(norm, name) for name in DETACHED if hasattr(norm, name)}) for norm in _norms(model)]
     try:
@@ -41,8 +42,8 @@ def population_statistics_(model: nn.Module, batches: Iterable[Tensor]) -> None:
     Source: Wu & Johnson 2021, section 3; the variance is unbiased, as PyTorch stores it.
 
     One pass: each norm sees inputs that the norms before it have normalized with the batch's own statistics, as in
-    training, while dropout and noise are off, as at test time. Give it large batches. Modes, the count of batches and
-    norms that no batch reaches stay as they are.
+    training, while dropout and noise are off, as at test time. Give it large batches. Modes, the count of batches,
+    frozen norms and norms that no batch reaches stay as they are.
 
     Args:
         model: any network; its other parameters and buffers do not change.
@@ -72,7 +73,11 @@ def population_statistics_(model: nn.Module, batches: Iterable[Tensor]) -> None:
 
 
 def _norms(model: nn.Module) -> list[nn.Module]:
-    return [module for module in model.modules() if isinstance(getattr(module, "running_mean", None), Tensor)]
+    return [
+        module
+        for module in model.modules()
+        if isinstance(getattr(module, "running_mean", None), Tensor) and not getattr(module, "frozen", False)
+    ]
 
 
 @dataclass

@@ -12,7 +12,10 @@ from typing import Annotated, Any, TypeVar
 import torch
 from torch import nn, optim
 
+from bnexp.optim.uncompiled import leave_compiler_out
 from bnexp.ranges import Fraction, Interval, NonNegative, Positive
+
+leave_compiler_out()
 
 Function = TypeVar("Function", bound=Callable[..., torch.optim.Optimizer])
 

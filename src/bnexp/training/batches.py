@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -104,7 +105,17 @@ class TrainingBatches:
         self._epoch = epoch
 
 
-def evaluation_batches(examples: Examples, scale: Scale, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield all of a split in its own order, standardized; the last batch may be smaller."""
-    for inputs, labels in zip(examples.inputs.split(batch_size), examples.labels.split(batch_size), strict=True):
+def evaluation_batches(
+    examples: Examples, scale: Scale, batch_size: int | Literal["full"]
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield all of a split in its own order, standardized, in batches of :func:`evaluation_sizes`."""
+    sizes = evaluation_sizes(len(examples), batch_size)
+    for inputs, labels in zip(examples.inputs.split(sizes), examples.labels.split(sizes), strict=True):
         yield scale(inputs), labels
+
+
+def evaluation_sizes(num_examples: int, batch_size: int | Literal["full"]) -> list[int]:
+    """Return the sizes of the batches of a split of ``num_examples``; the last one may be smaller."""
+    size = num_examples if batch_size == "full" else batch_size
+    num_whole, rest = divmod(num_examples, size)
+    return [size] * num_whole + [rest] * (rest > 0)

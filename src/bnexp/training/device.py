@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 from math import prod
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -13,6 +15,9 @@ from bnexp.errors import ConfigError, did_you_mean
 
 MACHINE_THREADS = torch.get_num_threads()
 """What PyTorch found the machine to have, before any run of this process set a number of its own."""
+
+_sharing = 1
+"""How many processes train on this machine side by side, this one among them."""
 
 SMALL_INPUT = 1024
 """Values of one input below which threads wait more than they work: on 8 × 8 images one process with two threads did
@@ -41,10 +46,32 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_threads(threads: int | Literal["auto"], input_shape: tuple[int, ...]) -> int:
-    """Return the number of CPU threads; ``auto`` is 1 for small inputs, else what PyTorch found the machine to have."""
+    """Return the number of CPU threads; ``auto`` is 1 for small inputs, else this process's share of the machine."""
     if threads != "auto":
         return threads
-    return 1 if prod(input_shape) < SMALL_INPUT else MACHINE_THREADS
+    return 1 if prod(input_shape) < SMALL_INPUT else max(1, MACHINE_THREADS // _sharing)
+
+
+def share_machine(num_processes: int) -> None:
+    """Take one of ``num_processes`` equal shares of the cores: so many processes train side by side."""
+    global _sharing
+    _sharing = num_processes
+
+
+def num_cores() -> int:
+    """Return the cores that this process can use: those it may run on, and its container's quota (Linux, cgroup v2)."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limit = Path("/sys/fs/cgroup/cpu.max")
+    quota, period = limit.read_text(encoding="ascii").split() if limit.is_file() else ("max", "1")
+    return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))
+
+
+def machine_memory() -> float:
+    """Return the bytes of memory that this process can have: the machine's, or its container's (Linux, cgroup v2)."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = Path("/sys/fs/cgroup/memory.max")
+    container = limit.read_text(encoding="ascii").strip() if limit.is_file() else "max"
+    return machine if container == "max" else min(machine, int(container))
 
 
 def device_name(device: torch.device) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from math import ceil
 from typing import NamedTuple
 
 import torch
@@ -17,6 +18,9 @@ from bnexp.training.settings import Evaluation
 
 PRECISE_EXAMPLES = 10_000
 """Training examples for precise statistics; 10³ to 10⁴ are near-optimal (Wu & Johnson 2021, section 3)."""
+
+PRECISE_BATCH = 1000
+"""The most of them in one batch; the batches are of equal sizes, so that none is too small to have statistics."""
 
 
 class Score(NamedTuple):
@@ -59,12 +63,13 @@ class Evaluator:
         self.scale = scale
         self.autocast = autocast
 
-    def score(self, model: nn.Module, examples: Examples) -> Score:
-        """Score ``model`` on all of ``examples``."""
-        size = self.settings.batch_size
-        batches = evaluation_batches(examples, self.scale, len(examples) if size == "full" else size)
+    @contextmanager
+    def scoring(self, model: nn.Module) -> Iterator[Callable[[Examples], Score]]:
+        """Yield what scores ``model`` on all of a split. The statistics are made ready once for all splits within."""
         with self._statistics(model):
-            return evaluate(model, batches, self.autocast)
+            yield lambda examples: evaluate(
+                model, evaluation_batches(examples, self.scale, self.settings.batch_size), self.autocast
+            )
 
     @contextmanager
     def _statistics(self, model: nn.Module) -> Iterator[None]:
@@ -76,9 +81,10 @@ class Evaluator:
         else:
             running = {name: buffer.clone() for name, buffer in model.named_buffers()}
             some = Examples(self.train.inputs[:PRECISE_EXAMPLES], self.train.labels[:PRECISE_EXAMPLES])
+            size = ceil(len(some) / ceil(len(some) / PRECISE_BATCH))
             try:
                 with self.autocast:
-                    population_statistics_(model, (inputs for inputs, _ in evaluation_batches(some, self.scale, 1000)))
+                    population_statistics_(model, (inputs for inputs, _ in evaluation_batches(some, self.scale, size)))
                 yield
             finally:
                 for name, buffer in model.named_buffers():

@@ -6,15 +6,20 @@ these files and nothing else.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bnexp.atomic import write_atomically
+from bnexp.atomic import naming, remove_leftovers, write_atomically
 
 Row = dict[str, float | int | None]
+
+FINISHED = ("done", "diverged")
+"""Statuses of runs that have an answer; a divergence is one."""
 
 
 class RunFolder:
@@ -28,19 +33,32 @@ class RunFolder:
         self.path = path
         self.config = path / "config.yaml"
         self.metrics = path / "metrics.jsonl"
+        self.histograms = path / "histograms.jsonl"
         self.checkpoint = path / "checkpoint.pt"
+        self.previous_checkpoint = path / "checkpoint-previous.pt"
         self.result = path / "result.json"
         self.traceback = path / "traceback.txt"
         self.lock = path / ".lock"
+        self.owner = path / ".owner.json"
+
+    def files(self) -> list[Path]:
+        """Return where all of the record lies, but for the lock; not all of it need be there."""
+        records = [self.config, self.metrics, self.histograms, self.result, self.traceback]
+        return [*records, self.checkpoint, self.previous_checkpoint, self.owner, *self.event_files()]
+
+    def obstacle(self) -> Path | None:
+        """Return a folder that lies where a file of the record belongs, if there is one."""
+        return next((file for file in [*self.files(), self.lock] if file.is_dir()), None)
 
     def clear(self) -> None:
         """Remove what an earlier run of the same question left here."""
-        files = [self.config, self.metrics, self.checkpoint, self.result, self.traceback]
-        for file in [*files, *self.event_files()]:
-            file.unlink(missing_ok=True)
+        for file in self.files():
+            if file != self.owner:
+                file.unlink(missing_ok=True)
 
     def start(self, config: str) -> None:
-        """Record the configuration, and take away what an earlier attempt said of its end."""
+        """Record the configuration, and take away what an earlier attempt said of its end or left half written."""
+        remove_leftovers(self.path)
         self.result.unlink(missing_ok=True)
         self.traceback.unlink(missing_ok=True)
         write_atomically(self.config, config.encode())
@@ -51,10 +69,11 @@ class RunFolder:
 
     def append_row(self, row: Row) -> None:
         """Append one evaluation to ``metrics.jsonl`` and hand it to the operating system."""
-        with self.metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(finite(row)) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        _append(self.metrics, row)
+
+    def append_histograms(self, step: int, histograms: dict[str, Any]) -> None:
+        """Append the histograms of one evaluation, by tag, to ``histograms.jsonl``."""
+        _append(self.histograms, {"step": step, "histograms": histograms})
 
     def rows_until(self, last_step: int) -> list[Row]:
         """Return the recorded evaluations up to ``last_step``."""
@@ -63,7 +82,16 @@ class RunFolder:
     def cut_rows(self, last_step: int) -> list[Row]:
         """Drop the rows that a stopped run wrote beyond its checkpoint, at ``last_step``; return the others."""
         kept = self.rows_until(last_step)
-        write_atomically(self.metrics, "".join(json.dumps(row) + "\n" for row in kept).encode())
+        _write_rows(self.metrics, kept)
+        return kept
+
+    def cut_histograms(self, last_step: int) -> list[dict[str, Any]]:
+        """Drop the histograms beyond the checkpoint in the same way; return the others, in order of their steps."""
+        kept: list[dict[str, Any]] = [
+            record for record in read_rows(self.histograms) if (record["step"] or 0) <= last_step
+        ]
+        if self.histograms.exists():
+            _write_rows(self.histograms, kept)
         return kept
 
     def write_result(self, result: dict[str, Any]) -> None:
@@ -79,10 +107,21 @@ class RunFolder:
         return result if isinstance(result, dict) and "status" in result else None
 
 
+def _append(file: Path, record: Mapping[str, Any]) -> None:
+    with naming(file), file.open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps(finite(record)) + "\n")
+        lines.flush()
+        os.fsync(lines.fileno())
+
+
+def _write_rows(file: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    write_atomically(file, "".join(json.dumps(row) + "\n" for row in rows).encode())
+
+
 def read_rows(metrics: Path) -> list[Row]:
     """Read the lines of a ``metrics.jsonl``; a last line that was cut short is left out."""
     rows: list[Row] = []
-    if not metrics.exists():
+    if not metrics.is_file():
         return rows
     for line in metrics.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
@@ -90,6 +129,11 @@ def read_rows(metrics: Path) -> list[Row]:
         except ValueError:
             break
     return rows
+
+
+def chained(digest: str, row: Row) -> str:
+    """Return a checksum of ``row`` and all rows before it, whose checksum is ``digest``; that of none is empty."""
+    return hashlib.sha256((digest + json.dumps(finite(row))).encode()).hexdigest()
 
 
 def finite(value: Any) -> Any:

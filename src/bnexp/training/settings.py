@@ -1,11 +1,11 @@
-"""How a run is trained and evaluated: the config groups ``training`` and ``evaluation``."""
+"""How a run is trained, evaluated and watched: the config groups ``training``, ``evaluation`` and ``signals``."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from bnexp.ranges import Count, Fraction, Location, Positive
+from bnexp.ranges import Count, Fraction, Interval, Location, Natural, Positive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +24,10 @@ class Settings:
         label_smoothing: ε of the targets of training, whatever the loss (Szegedy et al. 2016, section 7).
         gradient_clip: largest 2-norm of the gradient of all parameters together (Pascanu et al. 2013).
         early_stopping: evaluations without a better validation accuracy before the training ends.
+        deterministic: use PyTorch's deterministic algorithms alone, so that a GPU too gives the same bits again; a run
+            with an operation that has none fails and names it.
+        timeout: seconds after which the run has failed, evaluations and records included; null waits for ever. A run
+            that goes on has as many again.
     """
 
     epochs: Count
@@ -31,10 +35,16 @@ class Settings:
     eval_every: Positive
     device: Annotated[str, Location()]
     precision: Literal["fp32", "tf32", "bf16"]
-    threads: Count | Literal["auto"]
+    threads: Annotated[Count, Interval(high=1024)] | Literal["auto"]
     label_smoothing: Fraction
     gradient_clip: Positive | None
     early_stopping: Count | None
+    deterministic: bool
+    timeout: Annotated[Positive | None, Location()]
+
+    def num_in_batch(self, num_examples: int) -> int:
+        """Return the examples of a training batch, of a split of ``num_examples``."""
+        return num_examples if self.batch_size == "full" else self.batch_size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,3 +61,21 @@ class Evaluation:
 
     statistics: Literal["running", "precise", "batch"]
     batch_size: Count | Literal["full"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signals:
+    """What is measured inside the network at each evaluation.
+
+    Attributes:
+        level: ``off``; ``light``, activations and gradients of each layer; ``full``, also what takes many passes;
+            ``auto``, light where it is cheap (:func:`bnexp.signals.level.choose_level`), else off.
+        probe_size: examples of the probe batch, the first of the training split; all of it where it has fewer.
+        num_batches: training batches over which gradient noise and running statistics are measured.
+        unit: the unit (channel) of each layer whose percentiles are recorded by themselves.
+    """
+
+    level: Literal["off", "light", "full", "auto"]
+    probe_size: Annotated[int, Interval(low=2)]
+    num_batches: Annotated[int, Interval(low=2)]
+    unit: Natural

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from bnexp.data.augment import Augmentation
 from bnexp.data.dataset import Dataset
 from bnexp.nn.losses import Loss
 from bnexp.nn.noise import GaussianNoise
-from bnexp.training.settings import Evaluation
+from bnexp.training.settings import Evaluation, Signals
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Parts:
     noise: GaussianNoise
     generators: Mapping[str, torch.Generator]
     evaluation: Evaluation
+    signals: Signals
     device: torch.device
 
 
@@ -40,25 +41,29 @@ class Parts:
 class Progress:
     """What a run has done so far.
 
-    Accuracies are fractions; "best" is the evaluation with the best validation accuracy.
+    Accuracies are fractions; "best" is the evaluation with the best validation accuracy. ``scores`` are those of the
+    last evaluation; of the test split, those of the best one so far or, at the run's end, of the last. ``rows`` is a
+    checksum of all recorded evaluations.
     """
 
     step: int = 0
     seconds_train: float = 0.0
     seconds_total: float = 0.0
     initial_loss: float | None = None
+    scores: dict[str, float] = field(default_factory=dict)
     best_step: int = 0
     best_val_accuracy: float = -1.0
     best_test_accuracy: float = 0.0
     num_evaluations: int = 0
     evaluations_since_best: int = 0
     diverged_step: int | None = None
+    rows: str = ""
 
 
-def capture(parts: Parts, progress: Progress, fingerprint: str) -> dict[str, Any]:
-    """Return the state of a run, as a checkpoint holds it."""
+def capture(parts: Parts, progress: Progress, name: str) -> dict[str, Any]:
+    """Return the state of the run of that name, as a checkpoint holds it."""
     return {
-        "fingerprint": fingerprint,
+        "name": name,
         "device": parts.device.type,
         "model": parts.model.state_dict(),
         "optimizer": parts.optimizer.state_dict(),

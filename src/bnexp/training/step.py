@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from bnexp.nn.losses import Loss
 from bnexp.nn.noise import GaussianNoise
+from bnexp.optim.uncompiled import bare_step
 from bnexp.training.settings import Settings
 
 
@@ -24,7 +25,8 @@ class Step:
         max_steps: int,
     ) -> None:
         self.model = model
-        self.optimizer = optimizer
+        self.update = bare_step(optimizer)
+        self.zero_grad = optimizer.zero_grad
         self.loss = loss
         self.noise = noise
         self.gradient_clip = settings.gradient_clip
@@ -44,8 +46,8 @@ class Step:
         if self.gradient_clip is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.gradient_clip)
         self.noise.on_gradients_()  # behind the clipping, which would change its strength
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.update()
+        self.zero_grad(set_to_none=True)
         self.losses[self.num_steps] = loss.detach()
         labels = targets if targets.dim() == 1 else targets.argmax(1)
         self.num_correct += (logits.detach().argmax(1) == labels).sum()

@@ -1,0 +1,122 @@
+"""What state each run below a folder is in: queued, running, done, diverged, failed or interrupted."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock, Timeout
+
+from bnexp.analysis.multirun import LIST
+from bnexp.training.owner import Owner, read_owner
+from bnexp.training.record import FINISHED, Row, RunFolder, read_rows
+
+STATUSES = ("running", "queued", "interrupted", "failed", "diverged", "done")
+RUN_NAME = re.compile(r"[0-9a-f]{10}-s\d+")
+"""The name of a run's folder: fingerprint and seed."""
+
+
+@dataclass(frozen=True)
+class State:
+    """How a run stands.
+
+    Attributes:
+        path: its folder.
+        status: one of :data:`STATUSES`. A run is queued where a study asks for it and it has not begun, interrupted
+            where it has begun, has no result and nobody is training it.
+        owner: who is training it.
+        row: its last evaluation; empty before the first.
+        num_steps: how many steps it takes; None where that cannot be told yet.
+        error: why it failed.
+    """
+
+    path: Path
+    status: str
+    owner: Owner | None
+    row: Row
+    num_steps: int | None
+    error: str
+
+    @property
+    def step(self) -> int:
+        """The steps up to the last evaluation."""
+        return int(self.row.get("step") or 0)
+
+
+def find_states(paths: Iterable[Path]) -> list[State]:
+    """Return the states of all runs at or below ``paths``, and of those that a study there asks for; by path."""
+    folders = {folder.resolve(): folder for path in paths for folder in [*run_folders(path), *_asked_for(path)]}
+    return [state(folder) for folder in sorted(folders.values())]
+
+
+def run_folders(path: Path) -> Iterator[Path]:
+    """Yield the run folders at or below ``path``; links are not followed."""
+    for folder, _, files in os.walk(path):
+        if RUN_NAME.fullmatch(Path(folder).resolve().name) and {"config.yaml", "result.json", ".lock"} & set(files):
+            yield Path(folder)
+
+
+def state(path: Path) -> State:
+    """Return the state of the run at ``path``."""
+    folder = RunFolder(path)
+    rows = read_rows(folder.metrics)
+    row = rows[-1] if rows else {}
+    owner = read_owner(folder.owner)
+    if owner is not None and is_at_work(owner, folder):
+        return State(path, "running", owner, row, _num_steps(folder, row), "")
+    result = folder.read_result()
+    if result is None:
+        status = "interrupted" if path.exists() else "queued"
+        return State(path, status, None, row, _num_steps(folder, row), "")
+    status = str(result["status"])
+    num_steps = result.get("steps") if status in FINISHED else _num_steps(folder, row)
+    return State(path, status, None, row, num_steps, str(result.get("error", "")))
+
+
+def is_at_work(owner: Owner, folder: RunFolder) -> bool:
+    """Whether the process that says so is training; one of another machine is known by the lock that it holds."""
+    if owner.is_here():
+        return owner.is_alive()
+    try:
+        with FileLock(folder.lock, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:
+        return False
+
+
+def _num_steps(folder: RunFolder, row: Row) -> int | None:
+    try:
+        config: Any = yaml.load(folder.config.read_text(encoding="utf-8"), Loader=_Loader)
+        steps: float = config["training"]["epochs"] * (row["step"] or 0) / (row["epoch"] or 0)
+        return round(steps)
+    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError, yaml.YAMLError):
+        return None
+
+
+def _asked_for(path: Path) -> Iterator[Path]:
+    """Yield the run folders that the studies and multiruns at or below ``path`` list."""
+    for folder, _, files in os.walk(path):
+        place = Path(folder)
+        if LIST in files:
+            lines = (place / LIST).read_text(encoding="utf-8", errors="replace").splitlines()
+            yield from (Path(os.path.normpath(place / line)) for line in lines)
+        if "study.yaml" in files and place.parent.name == "studies":
+            yield from (Path(os.path.normpath(place / "../.." / run)) for run in _runs_of_study(place / "study.yaml"))
+
+
+def _runs_of_study(file: Path) -> list[str]:
+    try:
+        plan: Any = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)
+        return [str(run) for arm in plan["arms"].values() for run in arm["runs"]]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
+        return []
+
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

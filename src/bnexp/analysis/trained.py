@@ -1,0 +1,78 @@
+"""A run's network as its checkpoint holds it, built anew; nothing in the run folder is changed.
+
+The one place where judging runs takes more than their records: a landscape needs the function itself.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+
+from torch import nn
+
+from bnexp.analysis.runs import Run
+from bnexp.errors import ConfigError
+from bnexp.experiment import Experiment, prepare
+from bnexp.training.checkpoint import DamagedCheckpointError, load_checkpoint
+from bnexp.training.record import RunFolder
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run with its network.
+
+    Attributes:
+        run: the record.
+        experiment: settings and data of the run, read anew.
+        model: the network on the CPU, with the weights and running statistics of the run's last evaluation.
+        step: the training steps behind it.
+    """
+
+    run: Run
+    experiment: Experiment
+    model: nn.Module
+    step: int
+
+
+def load_trained(run: Run) -> Trained:
+    """Build a run's network and fill it with the run's checkpoint.
+
+    Raises:
+        ConfigError: one line, where the checkpoint is missing, damaged or another run's, its weights are not finite, or
+            data and settings are no longer those of the run.
+    """
+    experiment = _rebuilt(run)
+    checkpoint = RunFolder(run.path).checkpoint
+    if not checkpoint.exists():
+        raise ConfigError(
+            f"{run.path}: no {checkpoint.name}, so there are no weights; name a run that has been trained"
+        )
+    try:
+        state = load_checkpoint(checkpoint)
+        if state.get("name") != experiment.path.name:
+            raise ConfigError(f"{checkpoint}: belongs to another run ({state.get('name')}); train this one again")
+        experiment.model.load_state_dict(state["model"])
+        step = int(state["progress"]["step"])
+    except (DamagedCheckpointError, RuntimeError, LookupError, TypeError, AttributeError) as error:
+        line = str(error).splitlines()[0].removeprefix(f"{checkpoint} ")
+        raise ConfigError(f"{checkpoint}: damaged ({line}); train it again with rerun=true") from error
+    if not all(tensor.isfinite().all() for tensor in experiment.model.state_dict().values()):
+        raise ConfigError(f"{run.path}: {run.status} at step {step}, its weights are not finite; leave this run out")
+    return Trained(run, experiment, experiment.model, step)
+
+
+def _rebuilt(run: Run) -> Experiment:
+    config = {key: value for key, value in run.config.items() if key != "choices"}
+    try:
+        # Where a run went and what it ran on cannot change its numbers; neither need be at hand any more.
+        config |= {"output_dir": tempfile.gettempdir(), "training": config["training"] | {"device": "auto"}}
+        experiment = prepare(config, run.config["choices"])
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        line = " ".join(str(error).split()) or type(error).__name__
+        raise ConfigError(f"{run.path}: its network cannot be built again ({line})") from error
+    if experiment.fingerprint != run.result["fingerprint"]:
+        raise ConfigError(
+            f"{run.path}: its data are no longer those it was trained on, or another version of bnexp trained it; "
+            "train it again"
+        )
+    return experiment

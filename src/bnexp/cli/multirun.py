@@ -1,0 +1,94 @@
+"""Many runs of ``bnexp train -m``: all of them checked before the first one starts, then a run per core."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from bnexp.analysis.multirun import note_run
+from bnexp.analysis.summary import Planned, print_summary, result_line
+from bnexp.config.compose import Composed, compose_run, compose_seeds, explaining, jobs_of_multirun
+from bnexp.studies.conduct import status
+from bnexp.studies.launch import launch_here, runs_at_a_time
+from bnexp.studies.plan import Job, plan_runs
+from bnexp.studies.watch import display, watching
+from bnexp.training.device import choose_device
+from bnexp.training.progress import reporter
+from bnexp.training.record import FINISHED, RunFolder
+
+
+def train_all(overrides: Sequence[str], folders: Sequence[Path]) -> int:
+    """Train every combination of the overrides' values, and show each arm; return the exit status."""
+    jobs = plan_multirun(overrides, folders)
+    place = _folder(jobs[0])
+    for job in jobs:
+        note_run(place, job.path)
+    try:
+        train_missing([*{job.path: job for job in jobs}.values()])
+    finally:
+        print_summary([planned(job) for job in jobs])
+    return 1 if {"failed", "missing"} & {status(job) for job in jobs} else 0
+
+
+def plan_multirun(overrides: Sequence[str], folders: Sequence[Path]) -> list[Job]:
+    """Compose and check every run; ``folders`` are the user's config folders.
+
+    Raises:
+        ConfigError: for the first run that cannot work.
+    """
+    with explaining(overrides, folders):
+        every = [tuple(words) for words in jobs_of_multirun(overrides, folders)]
+    arms: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
+    for words in every:
+        arms.setdefault(_without_seed(words), []).append(words)
+    found: dict[tuple[str, ...], Job] = {}
+    for arm, members in arms.items():
+        jobs, _ = plan_runs(members, _composed(arm, members, folders))
+        found |= zip(members, jobs, strict=True)
+    return [found[words] for words in every]
+
+
+def train_missing(jobs: Sequence[Job]) -> None:
+    """Train the jobs that have no answer yet, and say a line about each of them all."""
+    missing = [job for job in jobs if job.composed.config["rerun"] or status(job) not in FINISHED]
+    for job in jobs:
+        if job not in missing:
+            _tell(job, {**(RunFolder(job.path).read_result() or {}), "repeated": False})
+    on_cpu = all(choose_device(job.composed.config["training"]["device"]).type == "cpu" for job in missing)
+    at_a_time = runs_at_a_time(len(missing), on_cpu=on_cpu)
+    if at_a_time == 1:
+        launch_here(missing, 1, _tell, reporter)
+        return
+    with display() as shown, watching(missing, shown):
+        launch_here(missing, at_a_time, _tell)
+
+
+def planned(job: Job) -> Planned:
+    """Return what the summary of arms has to know about a job."""
+    return Planned(arm=_without_seed(job.words), seed=job.composed.config["seed"], path=job.path)
+
+
+def _composed(arm: tuple[str, ...], members: Sequence[tuple[str, ...]], folders: Sequence[Path]) -> list[Composed]:
+    """Compose runs that differ in their seed alone, at once if that is a plain number in each."""
+    seeds = [word.removeprefix("seed=") for words in members for word in words if word.startswith("seed=")]
+    if len(seeds) == len(members) and all(map(str.isdecimal, seeds)):
+        return compose_seeds(arm, list(map(int, seeds)), folders)
+    return [compose_run(words, folders) for words in members]
+
+
+def _without_seed(words: Sequence[str]) -> tuple[str, ...]:
+    return tuple(word for word in words if not word.startswith("seed="))
+
+
+def _folder(job: Job) -> Path:
+    """Make the folder of this multirun."""
+    now = datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f")
+    folder = Path(job.composed.config["output_dir"]) / "multirun" / now
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _tell(job: Job, result: dict[str, Any]) -> None:
+    print(result_line(f"{job.path.parent.name}/{job.path.name}", result), flush=True)

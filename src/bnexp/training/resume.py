@@ -1,0 +1,47 @@
+"""From which checkpoint a stopped run goes on: the newest that is whole, the run's own, and agrees with its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+from bnexp.training.checkpoint import DamagedCheckpointError, load_checkpoint
+from bnexp.training.record import RunFolder, chained
+
+
+def newest_state(folder: RunFolder, name: str, device: str, say: Callable[[str], None]) -> dict[str, Any] | None:
+    """Return the state that the run called ``name`` goes on from, on a kind of ``device``; None for the start.
+
+    Where the last checkpoint cannot be used, the one before takes its place. ``say`` is told of it in a line.
+    """
+    problems = []
+    for path in (folder.checkpoint, folder.previous_checkpoint):
+        if not path.exists():
+            continue
+        try:
+            state = _checked(path, folder, name, device)
+        except DamagedCheckpointError as error:
+            problems.append(str(error))
+            continue
+        if problems:
+            say(f"{problems[0]}; training goes on from the checkpoint before it")
+        if path == folder.previous_checkpoint:  # else the next save would put a damaged one in its place
+            path.replace(folder.checkpoint)
+        return state
+    if problems:
+        say(f"{'; '.join(problems)}; training starts anew")
+    return None
+
+
+def _checked(path: Path, folder: RunFolder, name: str, device: str) -> dict[str, Any]:
+    state = load_checkpoint(path)
+    if state.get("name") != name:
+        raise DamagedCheckpointError(f"{path} belongs to another run")
+    if state["device"] != device:  # whose generators have states of another form
+        raise DamagedCheckpointError(f"{path} was written on another kind of device")
+    progress = state["progress"]
+    if reduce(chained, folder.rows_until(progress["step"]), "") != progress["rows"]:
+        raise DamagedCheckpointError(f"{folder.metrics} does not hold the evaluations that came before {path.name}")
+    return state

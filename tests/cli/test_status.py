@@ -1,0 +1,92 @@
+"""``bnexp status`` as a person uses it."""
+
+import json
+import os
+import pty
+import subprocess
+
+import pytest
+from tests.analysis.synthetic import write_run
+from tests.conftest import command
+
+from bnexp.cli.main import main
+from bnexp.training.owner import owned
+
+
+@pytest.fixture
+def outputs(tmp_path, monkeypatch):
+    write_run(tmp_path / "outputs", "0000000000", accuracy=0.75)
+    failed = write_run(tmp_path / "outputs", "0000000001", status="failed")
+    result = json.loads((failed / "result.json").read_text())
+    (failed / "result.json").write_text(json.dumps(result | {"error": "ValueError: [bold]odd"}))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "outputs"
+
+
+def test_a_pipe_gets_a_line_for_each_run_once(outputs, capsys):
+    running = write_run(outputs, "0000000002", training__epochs=5)
+    (running / "result.json").unlink()
+    with owned(running / ".owner.json"):
+        assert main(["status"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:3] for line in lines[1:4]] == [
+        ["done", "arm/0000000000-s0", "20/20"],
+        ["failed", "arm/0000000001-s0", "20/20"],
+        ["running", "arm/0000000002-s0", "20/50"],
+    ]
+    assert "0.7500" in lines[1]
+    assert lines[2].endswith("ValueError: [bold]odd")
+    assert lines[3].endswith(f"by process {os.getpid()}")
+    assert lines[4] == "3 runs: 1 running, 1 failed, 1 done"
+
+
+def test_json_holds_the_same(outputs, capsys):
+    assert main(["status", "outputs", "--json"]) == 0
+    done, failed = json.loads(capsys.readouterr().out)
+    assert (done["status"], done["step"], done["num_steps"], done["error"]) == ("done", 20, 20, None)
+    assert done["metrics"]["val/accuracy"] == 0.75
+    assert (failed["status"], failed["error"], failed["owner"]) == ("failed", "ValueError: [bold]odd", None)
+
+
+def test_a_folder_without_runs_is_a_mistake(tmp_path, capsys):
+    assert main(["status", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == f"bnexp: {tmp_path}: no run; train something first (bnexp train)\n"
+
+
+def on_a_terminal(*words, answer=b"", cwd=None):
+    """What a program shows on a terminal, and its exit status."""
+    main_end, other_end = pty.openpty()
+    environment = {**os.environ, "COLUMNS": "120", "LINES": "12", "TERM": "xterm"}
+    process = subprocess.Popen(
+        words, cwd=cwd, env=environment, stdin=other_end, stdout=other_end, stderr=other_end, close_fds=True
+    )
+    os.close(other_end)
+    os.write(main_end, answer)
+    shown = b""
+    while True:
+        try:
+            shown += os.read(main_end, 4096)
+        except OSError:
+            break
+    os.close(main_end)
+    return shown.decode(), process.wait()
+
+
+def test_a_terminal_shows_what_fits_and_ends_when_nothing_is_running(outputs):
+    for number in range(2, 30):
+        write_run(outputs, f"{number:010d}")
+    shown, status = on_a_terminal(*command("status"), cwd=outputs.parent)
+    assert status == 0
+    assert "30 runs: 1 failed, 29 done; 24 not shown" in shown
+    assert "[bold]odd" in shown
+
+
+def test_clean_asks_on_a_terminal_and_takes_no_for_an_answer(outputs):
+    shown, status = on_a_terminal(*command("clean", "outputs"), answer=b"n\n", cwd=outputs.parent)
+    assert status == 0
+    assert "Remove these 1 (" in shown
+    assert "nothing was removed" in shown
+    assert len(list(outputs.glob("arm/*"))) == 2
+    shown, status = on_a_terminal(*command("clean", "outputs"), answer=b"y\n", cwd=outputs.parent)
+    assert "removed 1 of 1" in shown
+    assert [path.name for path in outputs.glob("arm/*")] == ["0000000000-s0"]

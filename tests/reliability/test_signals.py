@@ -1,0 +1,122 @@
+"""SIGTERM and Ctrl-C end a command cleanly at any moment: status, checkpoint, no process left."""
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tests.conftest import command
+from tests.reliability.forked import exit_code, start
+
+from bnexp.analysis.states import find_states
+from bnexp.cli.main import main
+from bnexp.training.checkpoint import load_checkpoint
+
+EXIT = {signal.SIGINT: 130, signal.SIGTERM: 143}
+WORDS = ("train", "model.width=4", "training.device=cpu", "training.threads=1", "training.eval_every=0.2")
+
+
+def run_main(folder, *words):
+    """The command line, in a process that was forked from one without output."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.chdir(folder)
+    with (folder / "stderr.txt").open("w") as sys.stderr, (folder / "stdout.txt").open("w") as sys.stdout:
+        status = main(words)
+    sys.exit(status)
+
+
+def wait_for(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def checkpoints(folder):
+    return list(folder.glob("outputs/*/*/checkpoint.pt"))
+
+
+def statuses(folder):
+    """The states of all runs; every checkpoint loads."""
+    for checkpoint in checkpoints(folder):
+        assert load_checkpoint(checkpoint)["progress"]["step"] > 0
+    return [state.status for state in find_states([folder / "outputs"])]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_told_to_stop_at_a_random_moment_says_so_and_keeps_its_checkpoint(tmp_path, number):
+    draws = random.Random(int(number))
+    for attempt in range(4):
+        folder = tmp_path / str(attempt)
+        folder.mkdir()
+        process = start(run_main, folder, *WORDS, "training.epochs=1000")
+        wait_for(lambda folder=folder: checkpoints(folder))
+        time.sleep(draws.uniform(0, 0.2))
+        os.kill(process.pid, number)
+        began = time.monotonic()
+        assert exit_code(process, 30) == EXIT[number]
+        assert time.monotonic() - began < 10
+        assert statuses(folder) == ["interrupted"]
+        [run] = [checkpoint.parent for checkpoint in checkpoints(folder)]
+        assert json.loads((run / "result.json").read_text())["status"] == "interrupted"
+        assert not list(run.glob(".*.part")) + list(run.glob(".owner.json"))
+        assert "Traceback" not in (folder / "stderr.txt").read_text()
+
+
+def test_a_second_ctrl_c_ends_at_once(tmp_path):
+    process = start(run_main, tmp_path, *WORDS, "training.epochs=1000")
+    wait_for(lambda: checkpoints(tmp_path))
+    os.kill(process.pid, signal.SIGINT)
+    time.sleep(0.001)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process.pid, signal.SIGINT)
+    began = time.monotonic()
+    assert exit_code(process, 30) == 130
+    assert time.monotonic() - began < 2
+    assert load_checkpoint(checkpoints(tmp_path)[0])["progress"]["step"] > 0
+
+
+def descendants(pid):
+    """The processes below ``pid``, from /proc."""
+    found, new = set(), {pid}
+    while new:
+        found |= new
+        lines = [stat.read_text() for stat in Path("/proc").glob("[0-9]*/stat") if stat.exists()]
+        parents = {int(line.split()[0]): int(line.rpartition(")")[2].split()[1]) for line in lines}
+        new = {child for child, parent in parents.items() if parent in found} - found
+    return found - {pid}
+
+
+def is_running(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("attempt", range(20))
+def test_a_sweep_with_workers_ends_with_all_its_processes(tmp_path, number, attempt):
+    draws = random.Random(100 * int(number) + attempt)
+    words = [*WORDS, "-m", "seed=range(6)", "training.epochs=40", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    process = subprocess.Popen(command(*words), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    wait_for(lambda: checkpoints(tmp_path))
+    time.sleep(draws.uniform(0, 2))
+    children = descendants(process.pid)
+    assert children
+    if number == signal.SIGINT:  # a terminal sends it to all
+        for pid in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=10)
+    assert process.returncode == EXIT[number], stderr.decode()
+    wait_for(lambda: not any(map(is_running, children)), 5)
+    assert set(statuses(tmp_path)) <= {"interrupted", "done", "queued"}  # a killed worker leaves no result behind
