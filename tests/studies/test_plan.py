@@ -51,6 +51,13 @@ def test_a_run_that_two_arms_share_is_run_once(plan) -> None:
     assert made.arms[0].jobs[0].path == made.arms[1].jobs[0].path
 
 
+def test_every_arm_runs_a_seed_before_the_next_seed_starts(plan) -> None:
+    made = plan(seeds=3)
+    seeds = [job.words[-1] for job in made.jobs]
+    assert seeds == sorted(seeds)
+    assert {*seeds} == {"seed=0", "seed=1", "seed=2"}
+
+
 def test_nothing_is_written(plan, tmp_path: Path) -> None:
     plan()
     assert list(tmp_path.iterdir()) == []

@@ -1,5 +1,9 @@
 """Which device and how many threads a name means, on machines with and without accelerators."""
 
+import re
+import shutil
+import subprocess
+
 import pytest
 import torch
 
@@ -68,6 +72,13 @@ def test_what_is_no_device_gets_a_line_with_those_that_are(machine, name, hint):
 
 def test_the_name_of_the_hardware_says_what_kind_it_is():
     assert device_name(torch.device("cpu")).startswith("cpu (")
+
+
+@pytest.mark.skipif(shutil.which("lscpu") is None, reason="needs lscpu")
+def test_a_processor_has_the_name_that_lscpu_gives_it():
+    words = subprocess.run(["lscpu"], capture_output=True, text=True, check=True, env={"LC_ALL": "C"}).stdout
+    names = re.findall("^Model name: +(.+)$", words, re.MULTILINE)
+    assert not names or device_name(torch.device("cpu")) == f"cpu ({names[0]})"
 
 
 @pytest.mark.parametrize("input_shape", [(30,), (1, 8, 8), (1, 28, 28)])

@@ -88,8 +88,13 @@ class Plan:
 
     @property
     def jobs(self) -> list[Job]:
-        """Each run once, though several arms may share it."""
-        return [*{job.path: job for arm in self.arms for job in arm.jobs}.values()]
+        """Each run once, though several arms may share it; a seed of every arm before the next seed.
+
+        What slows the machine down for a while then slows all arms, and their seconds can be compared.
+        """
+        return [
+            *{job.path: job for jobs in zip(*(arm.jobs for arm in self.arms), strict=True) for job in jobs}.values()
+        ]
 
 
 def make_plan(study: Study, words: Sequence[str], user_dirs: Sequence[Path] = ()) -> Plan:

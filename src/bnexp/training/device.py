@@ -78,4 +78,14 @@ def device_name(device: torch.device) -> str:
     """Return the name of the hardware, for the record."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{device.type} ({platform.processor() or platform.machine()})"
+    return f"{device.type} ({_processor()})"
+
+
+def _processor() -> str:
+    """Return the processor's name; Python itself knows only its architecture on Linux."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.processor() or platform.machine()
