@@ -94,6 +94,30 @@ def test_a_relative_difference_is_the_ratio_less_one(two_arms: Evidence) -> None
     assert found.value == pytest.approx(np.mean(A) / np.mean(B) - 1)
 
 
+def test_a_signal_is_the_mean_over_a_runs_evaluations(make_run: MakeRun) -> None:
+    smoothness = {"a": [[2.0, 4.0], [3.0, 5.0]], "b": [[10.0, 20.0], [30.0, 30.0]]}
+    arms = []
+    for label, curves in smoothness.items():
+        runs = [make_run(seed, [0.5, 0.6], arm=label) for seed in range(2)]
+        for run, values in zip(runs, curves, strict=True):
+            record = run.path / "metrics.jsonl"
+            rows = [json.loads(line) for line in record.read_text().splitlines()]
+            for line, value in zip(rows, values, strict=True):
+                line["signal/effective_smoothness"] = value
+            record.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        arms.append(Arm(label, {}, tuple(runs)))
+    evidence = Evidence(arms)
+    assert evidence.values("a", "signal/effective_smoothness") == [3.0, 4.0]
+    found = estimate(claim("relative_difference", a="a", b="b", metric="signal/effective_smoothness"), evidence)
+    assert found.value == pytest.approx(3.5 / 22.5 - 1)
+
+
+def test_a_claim_about_a_signal_that_was_not_recorded_has_no_interval(two_arms: Evidence) -> None:
+    found = estimate(claim("level", a="a", metric="signal/effective_smoothness"), two_arms)
+    assert math.isnan(found.value)
+    assert "signal/effective_smoothness" in found.note
+
+
 def test_a_run_that_never_reaches_the_target_is_censored_at_its_end(two_arms: Evidence) -> None:
     found = estimate(claim("time_ratio", a="a", b="b", unit="epochs"), two_arms)
     arrived = durations([2.0 if value >= 0.91 else None for value in A], [2.0] * 5)
@@ -172,7 +196,7 @@ def test_a_diverged_run_without_the_number_is_not_dropped_in_silence(make_run: M
                           make_run(2, [0.1], arm="bad", status="diverged", val_loss=None)))  # fmt: skip
     found = estimate(claim("difference", a="good", b="bad", metric="val/loss"), Evidence([good, bad]))
     assert math.isnan(found.value)
-    assert found.note == "1 of 3 runs of bad diverged and have no val/loss"
+    assert found.note == "1 of 3 runs of bad have no val/loss: they diverged, or did not record it"
 
 
 EVERY_KEY = {

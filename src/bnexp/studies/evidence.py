@@ -22,9 +22,16 @@ FINAL = (
     "initial/loss",
 )
 LAST_ROW = ("train/accuracy", "train/loss")
-METRICS = (*FINAL, *LAST_ROW, "gap/accuracy", "seconds/step")
+SIGNALS = (
+    "signal/effective_smoothness",
+    "signal/gradient_change_max",
+    "signal/hessian_largest",
+    "signal/hessian_negative_fraction",
+)
+METRICS = (*FINAL, *LAST_ROW, "gap/accuracy", "seconds/step", *SIGNALS)
 """What can be known of a finished run: the metrics of ``result.json``; the last row's means over training steps;
-``gap/accuracy``, that row's train/accuracy less its val/accuracy; and the seconds of a training step."""
+``gap/accuracy``, that row's train/accuracy less its val/accuracy; the seconds of a training step; and the means over
+the evaluations of signals of the whole network, where ``signals=full`` recorded them."""
 
 CURVES = ("val/accuracy", "val/loss", *LAST_ROW)
 """Metrics that every evaluation has, and a target can be set for."""
@@ -78,7 +85,9 @@ class Evidence:
         found = [measure(run)[metric] for run in chosen]
         numbers = [value for value in found if value is not None]
         if missing := len(found) - len(numbers):
-            raise ValueError(f"{missing} of {len(found)} runs of {label} diverged and have no {metric}")
+            raise ValueError(
+                f"{missing} of {len(found)} runs of {label} have no {metric}: they diverged, or did not record it"
+            )
         return numbers
 
     def seeds(self, *labels: str) -> list[int]:
@@ -117,6 +126,7 @@ def measure(run: Run) -> dict[str, float | None]:
     found = {name: run.metrics.get(name) for name in FINAL} | {name: last.get(name) for name in LAST_ROW}
     train, val = last.get("train/accuracy"), last.get("val/accuracy")
     found["gap/accuracy"] = None if train is None or val is None else train - val
+    found |= {name: _mean(_curve(run, name)) for name in SIGNALS}
     steps = run.result["steps"]
     found["seconds/step"] = run.result["seconds"]["train"] / steps if steps else None
     return found
@@ -124,3 +134,9 @@ def measure(run: Run) -> dict[str, float | None]:
 
 def _curve(run: Run, metric: str) -> list[float]:
     return [math.nan if (value := row.get(metric)) is None else float(value) for row in run.rows]
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    """Return the mean; None where there is none, or a value is missing: the others would flatter the run."""
+    mean = math.fsum(values) / len(values) if values else math.nan
+    return mean if math.isfinite(mean) else None

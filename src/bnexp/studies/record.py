@@ -16,7 +16,7 @@ from bnexp.analysis.statistics.verdict import Verdict
 from bnexp.analysis.tidy import as_csv
 from bnexp.atomic import write_atomically
 from bnexp.studies.conduct import status
-from bnexp.studies.evidence import METRICS, UNITS, Evidence, measure
+from bnexp.studies.evidence import METRICS, SIGNALS, UNITS, Evidence, measure
 from bnexp.studies.plan import Job, Plan, PlannedArm
 from bnexp.studies.verdicts import as_json
 from bnexp.training.record import FINISHED, finite
@@ -94,7 +94,9 @@ def plan_as_data(plan: Plan) -> dict[str, Any]:
 
 def results(plan: Plan, evidence: Evidence) -> list[dict[str, Any]]:
     """Return a row for each arm and seed; a run that two arms share is in both."""
-    return [_result(plan, item, seed, job, evidence) for item in plan.arms for seed, job in enumerate(item.jobs)]
+    rows = [_result(plan, item, seed, job, evidence) for item in plan.arms for seed, job in enumerate(item.jobs)]
+    unknown = [name for name in SIGNALS if all(row[name] is None for row in rows)]
+    return [{key: value for key, value in row.items() if key not in unknown} for row in rows]
 
 
 def curves(evidence: Evidence) -> list[Mapping[str, Any]]:
