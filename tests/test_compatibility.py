@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor, nn
 
+from bnexp.compatibility import check_network
 from bnexp.config.compose import compose_run
 from bnexp.errors import ConfigError
 from bnexp.experiment import prepare
@@ -41,6 +43,7 @@ def test_a_network_whose_norms_are_frozen_takes_a_remainder_of_one() -> None:
 
 PLUGIN = """
 import torch
+from torch import Tensor, nn
 
 def picky(model, *, lr: float):
     raise ValueError("no such rule")
@@ -84,3 +87,20 @@ def test_a_network_is_refused_where_its_parameters_would_not_fit_into_memory(
     prepare(*compose_run(words))
     monkeypatch.setattr("bnexp.compatibility.machine_memory", lambda: 16 * num_parameters - 1)
     assert mistake(*words).startswith(f"model=mlp: its {num_parameters:,} parameters take ")
+
+
+def test_a_batch_too_large_to_be_computed_in_passing_is_tried_out_in_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bnexp.compatibility.MOST_VALUES", 64 * 64 - 1)
+    seen = []
+
+    class Watched(nn.Linear):
+        def forward(self, inputs: Tensor) -> Tensor:
+            seen.append((inputs.device.type, len(inputs)))
+            return super().forward(inputs.flatten(1))
+
+    config, choices = compose_run(["training.batch_size=64"])
+    dataset = prepare(config, choices).dataset
+    check_network(Watched(64, 10), config, choices, dataset)
+    config["training"]["batch_size"] = 63
+    check_network(Watched(64, 10), config, choices, dataset)
+    assert seen == [("meta", 64), ("cpu", 63)]

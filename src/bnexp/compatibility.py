@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
+from math import prod
 
 import torch
 from torch import nn
@@ -20,6 +21,9 @@ from bnexp.training.settings import Evaluation, Settings
 
 BYTES_PER_PARAMETER = 16
 """Training holds a float32 weight with its gradient and the two moments of Adam."""
+
+MOST_VALUES = 2**20
+"""Inputs of a batch that are computed to see whether it works; a larger batch is made of shapes alone."""
 
 
 def check_batches(config: Config, choices: Mapping[str, str], batch_size: int, dataset: Dataset) -> None:
@@ -72,15 +76,15 @@ def check_memory(make_model: Callable[[], nn.Module], choices: Mapping[str, str]
 def check_network(model: nn.Module, config: Config, choices: Mapping[str, str], dataset: Dataset) -> None:
     """Try out a network on black images: noise, optimizer, and the shapes of a training step and of an evaluation.
 
-    It costs a forward pass, a third of a training step. PyTorch's ``meta`` device would compute the shapes alone, but
-    has to import half of the compiler for that.
+    It costs a forward pass, a third of a training step. PyTorch's ``meta`` device, which computes shapes alone, is for
+    large batches: it has to import half of the compiler for that.
 
     Raises:
         ConfigError: where one of them does not work.
     """
-    trial = deepcopy(model)  # noise stays attached to the model that it is made for
-    with _naming(f"noise={choices['noise']}"):
-        build(config["noise"], "noise")(trial, config["seed"])
+    trial = deepcopy(model)
+    with _naming(f"noise={choices['noise']}"):  # which stays attached to the model that it is made for
+        build(config["noise"], "noise")(deepcopy(model), config["seed"])
     with _naming(f"optimizer={choices['optimizer']}"):
         build(config["optimizer"], "optimizer")(trial)
     num_examples = len(dataset.train)
@@ -105,8 +109,10 @@ def check_network(model: nn.Module, config: Config, choices: Mapping[str, str], 
 
 @torch.no_grad()
 def _send(model: nn.Module, batch_size: int, dataset: Dataset) -> None:
+    shape = (batch_size, *dataset.input_shape)
+    device = "cpu" if prod(shape) <= MOST_VALUES else "meta"
     with torch.random.fork_rng(devices=[]):
-        model(torch.zeros(batch_size, *dataset.input_shape))
+        deepcopy(model).to(device)(torch.zeros(shape, device=device))
 
 
 @contextmanager
