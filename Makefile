@@ -30,6 +30,10 @@ test: $(READY) lint ## lint, types, and all tests but the slow ones
 test-all: $(READY) lint ## the slow tests too
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -q -m 'not gpu'
 
+.PHONY: soak
+soak: $(READY) ## the long forms of the tests of reliability: hundreds of kills, thousands of inputs and runs; half an hour
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m slow tests/reliability
+
 .PHONY: test-gpu
 test-gpu: $(READY) ## the tests that need a CUDA device
 	$(BIN)/python -m pytest -q -m gpu

@@ -25,11 +25,11 @@ from urllib.parse import quote
 import yaml
 
 from bnexp.analysis.statistics.student import mean
-from bnexp.analysis.statistics.verdict import HOPELESS_ABOVE
+from bnexp.analysis.statistics.verdict import seeds_in_words
 from bnexp.config.folder import choices, config_dir
 from bnexp.report.commands import joined
 from bnexp.report.markdown import escaped
-from bnexp.report.numbers import NONE, accuracy, between, general
+from bnexp.report.numbers import NONE, accuracy, between, general, minus
 from bnexp.studies.definition import read_study
 
 ELSEWHERE = ("output_dir", "rerun", "training.device")
@@ -143,9 +143,9 @@ def verdict_rows(study: Finished) -> list[tuple[str, ...]]:
             f"**{escaped(verdict['status'])}**",
             general(verdict["estimate"]),
             interval(verdict),
-            escaped(verdict["claimed"]),
+            escaped(minus(verdict["claimed"])),
             counts(verdict["n"]),
-            seeds(verdict["seeds_needed"]),
+            seeds_in_words(verdict["seeds_needed"]),
         )
         for verdict in study.verdicts
     ]
@@ -162,12 +162,6 @@ def interval(verdict: Mapping[str, Any]) -> str:
 def counts(n: Iterable[int]) -> str:
     found = sorted({*n})
     return str(found[0]) if len(found) == 1 else f"{found[0]} to {found[-1]}"
-
-
-def seeds(needed: int | None) -> str:
-    if needed is None:
-        return ""
-    return f"about {needed}" if needed <= HOPELESS_ABOVE else f"over {HOPELESS_ABOVE:,}"
 
 
 def arm_rows(study: Finished) -> list[tuple[str, ...]]:

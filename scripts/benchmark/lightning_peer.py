@@ -9,12 +9,10 @@ from collections.abc import Callable
 
 import lightning
 import torch
-from plain import BATCH_SIZE, Photographs, net, optimizer_of
+from plain import BATCH_SIZE, Photographs, net, optimizer_of, training_data
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
-
-from bnexp.data.dataset import Dataset
 
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 warnings.filterwarnings("ignore", module="lightning")
@@ -67,10 +65,10 @@ def trainer(epochs: int, bf16: bool = False, clock: Clock | None = None, device:
     )
 
 
-def lightning_loop(dataset: Dataset, workers: int, bf16: bool, device: str = "cpu") -> Callable[[], float]:
+def lightning_loop(workers: int, bf16: bool, device: str = "cpu") -> Callable[[], float]:
     """Return a function that trains an epoch and returns images a second; the trainer's start does not count."""
     loader = DataLoader(
-        Photographs(dataset),
+        Photographs(training_data()),
         BATCH_SIZE,
         shuffle=True,
         drop_last=True,
@@ -78,10 +76,8 @@ def lightning_loop(dataset: Dataset, workers: int, bf16: bool, device: str = "cp
         persistent_workers=workers > 0,
     )
     model = Classifier(net())
-    threads = torch.get_num_threads()
 
     def measure() -> float:
-        torch.set_num_threads(threads)
         clock = Clock()
         trainer(1, bf16, clock, device).fit(model, loader)
         return len(loader) * BATCH_SIZE / clock.seconds

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
+import os
 import platform
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -54,7 +57,6 @@ def timed(act: Callable[[], Any]) -> Callable[[], float]:
 
 def process(words: Sequence[str], **environment: str) -> Callable[[], float]:
     """Return a function that runs a command to its end and returns the seconds it took; a failure is an error."""
-    import os
 
     def act() -> None:
         done = subprocess.run(words, env=os.environ | environment, capture_output=True, text=True, check=False)
@@ -62,6 +64,26 @@ def process(words: Sequence[str], **environment: str) -> Callable[[], float]:
             raise RuntimeError(f"{' '.join(words)}\n{done.stdout}{done.stderr}")
 
     return timed(act)
+
+
+def apart(make: Callable[..., Callable[[], float]], *arguments: Any) -> Callable[[], float]:
+    """Return what ``make(*arguments)`` returns, made and called in a lasting process of its own.
+
+    So no contender has what another one did to its process: threads, memory, flags.
+    """
+    pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _make, (make, arguments))
+    return lambda: pool.submit(_call).result()
+
+
+_made: list[Callable[[], float]] = []
+
+
+def _make(make: Callable[..., Callable[[], float]], arguments: Sequence[Any]) -> None:
+    _made.append(make(*arguments))
+
+
+def _call() -> float:
+    return _made[0]()
 
 
 def spread(values: Sequence[float]) -> dict[str, float | int]:
@@ -100,7 +122,9 @@ def publish(question: str, rows: Mapping[str, Mapping[str, Any]], bars: Mapping[
     for name, row in rows.items():
         numbers = f"{row['median']:>10.4g}  ({row['low']:.4g} to {row['high']:.4g}, n = {row['n']})"
         print(f"  {name:<{width}} {numbers} {row.get('unit', '')}{_verdict(row, (bars or {}).get(name))}")
-    print(json.dumps({"question": question, "machine": machine(), "rows": rows, "bars": bars or {}}))
+    print(
+        json.dumps({"question": question, "machine": machine(), "rows": rows, "bars": bars or {}}, ensure_ascii=False)
+    )
 
 
 def _verdict(row: Mapping[str, Any], bar: float | None) -> str:

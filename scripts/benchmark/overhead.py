@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 
 import torch
 from bnexp_run import bnexp_run, experiment
-from measure import arguments, by_turns, publish, ratio, spread
+from measure import apart, arguments, by_turns, publish, ratio, spread
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -58,18 +57,17 @@ def step_loop(prepared: Experiment) -> Callable[[], float]:
     return measure
 
 
-def one_thread(kind: str) -> float:
-    """Measure a bare loop or a whole run in a process of its own."""
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
-    measure = bare_loop(experiment("training.threads=1")) if kind == "bare" else bnexp_run("training.threads=1")
-    measure()  # the process's first steps are slower
-    return measure()
+def bare_loop_of_one_thread() -> Callable[[], float]:
+    """Return :func:`bare_loop` with one thread."""
+    prepared = experiment("training.threads=1")  # sets the threads as well
+    return bare_loop(prepared)
 
 
-def two_at_once(kind: str, pool: ProcessPoolExecutor) -> Callable[[], float]:
-    """Return a function that measures ``kind`` in two processes at once and returns their images a second together."""
-    return lambda: sum(pool.map(one_thread, [kind, kind]))
+def two_at_once(make: Callable[..., Callable[[], float]], *arguments: str) -> Callable[[], float]:
+    """Return a function that measures in two processes at once, and returns their images a second together."""
+    pair = [apart(make, *arguments) for _ in range(2)]
+    threads = ThreadPoolExecutor(2)
+    return lambda: sum(threads.map(lambda measure: measure(), pair))
 
 
 def main() -> None:
@@ -77,10 +75,13 @@ def main() -> None:
     prepared = experiment()
     torch.set_flush_denormal(True)
     found = by_turns({"bare loop": bare_loop(prepared), "bnexp's step": step_loop(prepared)}, asked.rounds)
-    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
-        two = {"two bare loops, 1 thread each": two_at_once("bare", pool)}
-        two["two bnexp runs, 1 thread each"] = two_at_once("bnexp", pool)
-        found |= by_turns(two, asked.rounds)
+    found |= by_turns(
+        {
+            "two bare loops, 1 thread each": two_at_once(bare_loop_of_one_thread),
+            "two bnexp runs, 1 thread each": two_at_once(bnexp_run, "training.threads=1"),
+        },
+        asked.rounds,
+    )
     rows = {name: spread(values) | {"unit": "images/s"} for name, values in found.items()}
     rows["step / bare loop"] = ratio(found["bnexp's step"], found["bare loop"]) | {"unit": "×"}
     names = ("two bnexp runs, 1 thread each", "two bare loops, 1 thread each")

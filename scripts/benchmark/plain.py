@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 import torch
+from photographs import photographs
 from PIL import Image
 from torch import nn
 from torch.nn import functional as F
@@ -14,8 +15,24 @@ from torch.utils.data import Dataset as TorchDataset
 from torchvision import transforms
 
 from bnexp.data.dataset import Dataset
+from bnexp.data.split import split
+from bnexp.seeding import generator
 
 BATCH_SIZE = 128
+
+
+def training_data() -> Dataset:
+    """Divide the photographs as bnexp's run does, without preparing one."""
+    return split(
+        photographs(),
+        generator(0, "split"),
+        generator(0, "labels"),
+        val_fraction=0.1,
+        test_fraction=0.1,
+        subset=1.0,
+        label_noise=0.0,
+        scaling="standardized",
+    )
 
 
 class Photographs(TorchDataset[tuple[torch.Tensor, int]]):
@@ -81,10 +98,10 @@ def train_epoch(
         optimizer.step()
 
 
-def plain_loop(dataset: Dataset, workers: int, bf16: bool, device: str = "cpu") -> Callable[[], float]:
+def plain_loop(workers: int, bf16: bool, device: str = "cpu") -> Callable[[], float]:
     """Return a function that trains an epoch and returns images a second."""
     loader = DataLoader(
-        Photographs(dataset),
+        Photographs(training_data()),
         BATCH_SIZE,
         shuffle=True,
         drop_last=True,
@@ -94,10 +111,8 @@ def plain_loop(dataset: Dataset, workers: int, bf16: bool, device: str = "cpu") 
     )
     model = net().to(device)
     optimizer = optimizer_of(model)
-    threads = torch.get_num_threads()
 
     def measure() -> float:
-        torch.set_num_threads(threads)  # a run before may have chosen others
         started = time.perf_counter()
         train_epoch(model, optimizer, loader, bf16, device)
         if device != "cpu":

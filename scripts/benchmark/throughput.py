@@ -1,6 +1,7 @@
 """Images a second of one training run: bnexp, a plain DataLoader loop with 0 and 2 workers, a Lightning Trainer.
 
-All of them have the same images in memory, the same ConvNet 32–64–128 with batch norm, batches of 128, crops and flips.
+All of them have the same images in memory, the same ConvNet 32–64–128 with batch norm, batches of 128, crops and flips;
+each has a process of its own, and they take turns.
 """
 
 from __future__ import annotations
@@ -8,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from bnexp_run import bnexp_run, experiment
+from bnexp_run import bnexp_run
 from lightning_peer import lightning_loop
-from measure import arguments, by_turns, publish, ratio, spread
+from measure import apart, arguments, by_turns, publish, ratio, spread
 from plain import plain_loop
 
 QUESTION = "Images a second of one training run (ConvNet 32–64–128, batch 128, 32 × 32 images, crop + flip)"
@@ -18,16 +19,15 @@ QUESTION = "Images a second of one training run (ConvNet 32–64–128, batch 12
 
 def main() -> None:
     asked = arguments(QUESTION, rounds=5, workers=2)
-    dataset = experiment().dataset
     device = "cuda" if torch.cuda.is_available() else "cpu"
     contenders: dict[str, Callable[[], float]] = {}
     for dtype in ("fp32", "bf16"):
         bf16 = dtype == "bf16"
         contenders |= {
-            f"bnexp, {dtype}": bnexp_run(f"training.precision={dtype}"),
-            f"plain, 0 workers, {dtype}": plain_loop(dataset, 0, bf16, device),
-            f"plain, {asked.workers} workers, {dtype}": plain_loop(dataset, asked.workers, bf16, device),
-            f"Lightning, {asked.workers} workers, {dtype}": lightning_loop(dataset, asked.workers, bf16, device),
+            f"bnexp, {dtype}": apart(bnexp_run, f"training.precision={dtype}"),
+            f"plain, 0 workers, {dtype}": apart(plain_loop, 0, bf16, device),
+            f"plain, {asked.workers} workers, {dtype}": apart(plain_loop, asked.workers, bf16, device),
+            f"Lightning, {asked.workers} workers, {dtype}": apart(lightning_loop, asked.workers, bf16, device),
         }
     found = by_turns(contenders, asked.rounds)
     rows = {name: spread(values) | {"unit": "images/s"} for name, values in found.items()}

@@ -29,6 +29,7 @@ from bnexp.seeding import generator
 from bnexp.training.batches import Scale
 from bnexp.training.bf16 import probe_bf16
 from bnexp.training.device import choose_device, choose_threads
+from bnexp.training.memory import keep_memory
 from bnexp.training.settings import Settings
 
 PROBE_SIZE = 512
@@ -79,6 +80,7 @@ def prepare(config: Config, choices: Mapping[str, str]) -> Experiment:
     Raises:
         ConfigError: with a line for each thing that cannot work. Nothing has been written then.
     """
+    keep_memory()
     check(config, choices)
     settings: Settings = build(config["training"], "training")
     device = choose_device(settings.device)

@@ -44,7 +44,10 @@ def table(path: Path, repeats: int = 1) -> list[str]:
     return ["dataset=csv", f"dataset.path={path}", "dataset.target=label", "model=mlp", "training.batch_size=16"]
 
 
-@pytest.mark.parametrize("words", [[], ["norm=batch"], ["init=he"], ["norm=batch", "model.dropout=0.5"]])
+@pytest.mark.parametrize(
+    "words",
+    [[], ["norm=batch"], ["init=he"], ["norm=batch", "norm.momentum=0.01"], ["norm=batch", "model.dropout=0.5"]],
+)
 def test_what_trains_well_passes(words: list[str], capsys: Capture) -> None:
     assert failing(capsys, "model.width=16", "dataset.subset=0.3", *words) == set()
 

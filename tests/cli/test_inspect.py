@@ -92,6 +92,14 @@ def test_xavier_under_relu_is_told_in_words(capsys: pytest.CaptureFixture[str]) 
     assert "\x1b" not in "".join(lines)
 
 
+@pytest.mark.parametrize("norm", ["weight", "mean_only_batch"])
+def test_a_norm_that_leaves_the_scale_of_signals_is_no_reason_to_keep_the_init(
+    norm: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = as_json(capsys, *XAVIER, f"norm={norm}")["diagnosis"][0]
+    assert first.endswith("ReLU needs 2/fan_in; try init=he or norm=batch")
+
+
 def test_with_m_every_arm_has_a_line_and_its_diagnosis(capsys: pytest.CaptureFixture[str]) -> None:
     out = said(capsys, "-m", *XAVIER[:2], "training.device=cpu", "init=xavier,he", "norm=none,batch")
     header, *rows = out.split("\n\n")[0].splitlines()

@@ -190,7 +190,11 @@ def test_weights_that_are_not_finite_have_no_landscape(outputs: Path, capsys: Ca
     state = load_checkpoint(folder / "checkpoint.pt")
     state["model"]["output.weight"][0, 0] = float("nan")
     save_checkpoint(folder / "checkpoint.pt", state, None)
-    assert mistake(capsys, folder) == f"{folder}: done at step 4, its weights are not finite; leave this run out"
+    reason = f"{folder}: done at step 4, its weights are not finite; leave this run out"
+    assert mistake(capsys, folder) == reason
+    assert main(["landscape", str(folder), str(one(outputs, "none")), *QUICK, "--line"]) == 0
+    assert f"left out: {reason}\n" in capsys.readouterr().err
+    assert {row["label"] for row in rows("landscape.csv")} == {"norm=none"}
 
 
 def test_a_damaged_or_foreign_folder_is_named(outputs: Path, capsys: Capture) -> None:

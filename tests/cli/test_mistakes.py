@@ -81,6 +81,7 @@ WRONG = {
     "seed=-1": "seed=-1 must be at least 0",
     "seed=one": "seed=one must be a whole number",
     "+colour=red": "colour: there is no such key",
+    "activation=[1,2]": "activation=[1,2]: activation takes one choice; bnexp train -m activation=a,b trains both",
     "norm=null": "norm=null: norm has no such choice",
     "output_dir=/dev/null/runs": "/dev/null is a file, not a folder",
     "-m init=he,xavir": "init=xavir: init has no such choice; did you mean 'xavier'?",

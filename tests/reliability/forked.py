@@ -13,7 +13,7 @@ KILLED = -9
 def start(function, *words):
     """Start ``function(*words)`` in a process of its own; both must be importable."""
     before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = str(ROOT)  # for the process that the others are forked from
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [before, str(ROOT)]))  # where the others are forked from
     try:
         process = CONTEXT.Process(target=function, args=words, daemon=True)
         process.start()

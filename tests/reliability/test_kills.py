@@ -16,7 +16,13 @@ NORMS = (
 OPTIMIZERS = ("sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "nadam", "asgd", "adagrad", "adamax")
 SCHEDULES = ("constant", "cosine schedule.warmup=0.1", "one_cycle", "step")
 AUGMENTATIONS = ("none", "crop_flip augment.padding=1", "cutout", "mixup")
-LONG = ("dataset.subset=0.5", "training.epochs=5", "training.batch_size=64", "training.eval_every=0.4", "model.dropout=0.2")
+LONG = (
+    "dataset.subset=0.5",
+    "training.epochs=5",
+    "training.batch_size=64",
+    "training.eval_every=0.4",
+    "model.dropout=0.2",
+)
 
 
 def arm(draws):

@@ -105,7 +105,7 @@ def is_running(pid):
 @pytest.mark.parametrize("attempt", range(20))
 def test_a_sweep_with_workers_ends_with_all_its_processes(tmp_path, number, attempt):
     draws = random.Random(100 * int(number) + attempt)
-    words = [*WORDS, "-m", "seed=range(6)", "training.epochs=40", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    words = [*WORDS, "-m", "seed=range(6)", "training.epochs=40"]
     process = subprocess.Popen(command(*words), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     wait_for(lambda: checkpoints(tmp_path))
     time.sleep(draws.uniform(0, 2))

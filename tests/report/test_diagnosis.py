@@ -9,7 +9,8 @@ import pytest
 from bnexp.report.diagnosis import diagnose
 
 CASES = [
-    ({"num_diverged": 1}, "training diverges"),
+    ({"share_diverged": 1.0}, "training diverges: "),
+    ({"share_diverged": 0.1, "train": 0.12}, "training diverges in 10% of the runs: "),
     ({"train": math.nan}, "unknown"),
     ({"train": 0.12, "gap": 0.3}, "does not train"),
     ({"train": 1.0, "gap": 0.05}, "overfits"),
@@ -22,5 +23,5 @@ CASES = [
 
 @pytest.mark.parametrize(("change", "start"), CASES)
 def test_the_first_rule_that_holds_is_given(change: dict[str, float], start: str) -> None:
-    values = {"train": 0.99, "gap": 0.0, "ceiling": 0.128, "num_diverged": 0, "share_improving": 0.0} | change
+    values = {"train": 0.99, "gap": 0.0, "ceiling": 0.128, "share_diverged": 0.0, "share_improving": 0.0} | change
     assert diagnose(**values).startswith(start)  # type: ignore[arg-type]

@@ -6,17 +6,27 @@ import csv
 import re
 import shlex
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from markdown_it import MarkdownIt
-from tests.report.conftest import FakeRun, MakeOutcome
+from tests.report.conftest import FakeRun, MakeOutcome, runs
 from tests.report.page import Page
 
+from bnexp.report.answer import answer
+from bnexp.report.commands import joined, study_command
+from bnexp.report.cost_table import measured_with
 from bnexp.report.figures import files
+from bnexp.report.figures.every_seed import draw_every_seed
 from bnexp.report.outcome import Outcome
 from bnexp.report.write import write_report
+from bnexp.studies.definition import parse_study
+from bnexp.studies.evidence import Evidence
+from bnexp.studies.launch import Launcher
+from bnexp.studies.launches import record_launch
+from bnexp.studies.plan import make_plan
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -37,10 +47,6 @@ def markdown(path: Path) -> str:
 def pages(outcome: Outcome) -> list[Page]:
     path = write_report(outcome)
     return [Page.of(path.read_text(encoding="utf-8")), Page.of(markdown(path))]
-
-
-def runs(*tests: float, status: str = "done") -> list[FakeRun]:
-    return [FakeRun(val=[test / 2, test, test], test=test, status=status) for test in tests]
 
 
 def two_arms(seeds: int = 3, **keys: Any) -> dict[str, Any]:
@@ -139,10 +145,6 @@ def test_hostile_names_come_out_as_text(make_outcome: MakeOutcome) -> None:
 
 
 def test_a_command_with_a_line_break_is_one_line_that_bash_reads_back(make_outcome: MakeOutcome) -> None:
-    import subprocess
-
-    from bnexp.report.commands import joined
-
     words = ["norm=it's\na `b` \\n \x1b $x", "plain", "a b"]
     line = joined(words)
     assert len(line.splitlines()) == 1
@@ -237,3 +239,68 @@ def test_a_figure_that_fails_leaves_a_line_and_the_rest_of_the_report(
         lines = [text for text in page.texts["Final accuracy, every seed"] if "could not be drawn" in text]
         assert lines == ["The figure final-accuracy could not be drawn: RuntimeError: no <font>"]
         assert page.tables["Arms"]
+
+
+def test_a_run_that_got_nothing_right_is_a_point_too(make_outcome: MakeOutcome) -> None:
+    outcome = make_outcome(two_arms(), {"A": runs(0.0, 0.5, 0.25), "B": runs(0.0, 0.1, status="diverged")})
+    [axes] = draw_every_seed(outcome).axes
+    shown = {
+        sign: sorted(float(line.get_xdata()[0]) for line in axes.lines if line.get_marker() == sign) for sign in "ox"
+    }
+    assert shown == {"o": [0.0, 0.25, 0.5], "x": [0.0, 0.1]}
+
+
+def test_curves_that_are_damaged_are_named(make_outcome: MakeOutcome) -> None:
+    node = {"arms": {"A": []}, "baseline": "A", "seeds": 1}
+    outcome = make_outcome(node, {"A": runs(0.5)})
+    outcome.arms[0].runs[0].result["steps"] = 99  # the rows end before
+    for page in pages(outcome):
+        [line] = page.texts["Learning curves"]
+        assert line.startswith("not drawn: ")
+        assert line.endswith("metrics.jsonl is missing or damaged")
+
+
+LAUNCHES = [
+    ([], "How many runs shared the machine while the seconds were measured is not known."),
+    ([(6, 2)], "Seconds were measured with 2 runs at a time."),
+    ([(6, 1), (1, 1)], "Seconds were measured with one run at a time."),
+    ([(4, 2), (2, 1)], "Seconds were measured with 2 runs at a time (4 runs launched) and one run at a time "
+     "(2 runs launched)."),
+    ([(2, None)], "Seconds were measured with as many runs at a time as the launcher cluster placed on a machine; of "
+     "4 runs or more, trained otherwise, it is not known."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("launches", "told"), LAUNCHES)
+def test_the_load_of_the_machine_is_told_as_far_as_it_is_known(
+    launches: list[tuple[int, int | None]], told: str, make_outcome: MakeOutcome
+) -> None:
+    outcome = make_outcome(two_arms(), {"A": runs(0.9, 0.8, 0.9), "B": runs(0.7, 0.6, 0.7)})
+    for count, at_a_time in launches:
+        record_launch(outcome.plan.folder, Launcher("cluster", at_a_time, lambda jobs: []), count)
+    assert measured_with(outcome) == told
+
+
+def test_the_answer_has_real_minus_signs(make_outcome: MakeOutcome) -> None:
+    claim = {"text": "A holds up", "kind": "equivalence", "a": "A", "b": "B", "metric": "test/accuracy", "margin": 0.05}
+    outcome = make_outcome(two_arms() | {"claims": [claim]}, {"A": runs(0.7, 0.6, 0.7), "B": runs(0.9, 0.8, 0.9)})
+    second = answer(outcome)[1]
+    assert "claimed is between −0.05 and 0.05, found −0.2 (95 % interval −0.3" in second
+    assert " -" not in second
+
+
+def test_the_command_of_a_study_names_the_same_study_and_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    node = {"question": "?", "base": ["model.depth=3", "model.width=4", "training.epochs=2"], "baseline": "A",
+            "arms": {"A": [], "B": ["norm=batch"]}, "seeds": 2, "target": {"value": 0.5},
+            "settings": {"wide": ["model.width=8", "seeds=3", "target=0.7"]}}  # fmt: skip
+    study = parse_study("mine", "", node)
+    for words in ([], ["seeds=1", "target=1e-5"], ["setting=wide", "training.epochs=1", "rerun=true"]):
+        plan = make_plan(study, words)
+        command = shlex.split(study_command(Outcome(plan, Evidence([]), ())))
+        assert command[:3] == ["bnexp", "study", "mine"]
+        again = make_plan(study, command[3:])
+        assert (again.folder, again.study, again.rerun) == (plan.folder, plan.study, False)
+        assert [job.path for job in again.jobs] == [job.path for job in plan.jobs]

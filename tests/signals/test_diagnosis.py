@@ -48,6 +48,11 @@ def with_singular_value(largest: float) -> Inspection:
     return inspected(net, 10)
 
 
+def constant(value: float, function: Callable[[], nn.Module] = nn.ReLU) -> Inspection:
+    """A network whose weights all have one value."""
+    return changed(lambda net: [net[i].weight.fill_(value) for i in range(0, 10, 2)], function=function)
+
+
 SPEAKING: dict[str, tuple[Callable[[], Inspection], str]] = {
     "overflow": (
         lambda: small(deep(1e12, depth=10, width=128)),
@@ -114,6 +119,13 @@ SILENT: dict[str, Callable[[], Inspection]] = {
     "unexpected_weights": lambda: loose_weights(1.0),
 }
 
+OTHERWISE_SILENT: list[tuple[str, Callable[[], Inspection]]] = [
+    ("insensitive_output", lambda: constant(0.0)),  # nothing arrives, and nothing has faded
+    ("dead_units", lambda: constant(0.0, nn.Tanh)),  # its slope at 0 is 1
+    ("equal_units", lambda: changed(lambda net: [net[4].weight.zero_(), net[8].weight.zero_()])),
+]
+"""As above, for a second reason. In the last network, the output layer's first step tells the units apart."""
+
 RULES: dict[str, Rule] = {rule.__name__: rule for rule in (*diagnosis.SIGNAL_RULES, *diagnosis.OTHER_RULES)}
 
 
@@ -130,9 +142,24 @@ def test_a_rule_speaks_of_a_network_made_for_it(name: str) -> None:
     assert sentence.startswith(beginning)
 
 
-@pytest.mark.parametrize("name", SILENT)
-def test_a_rule_is_silent_about_a_network_just_inside_its_threshold(name: str) -> None:
-    assert RULES[name](SILENT[name]()) is None
+@pytest.mark.parametrize(("name", "make"), [*SILENT.items(), *OTHERWISE_SILENT])
+def test_a_rule_is_silent_about_a_network_just_inside_its_threshold(name: str, make: Callable[[], Inspection]) -> None:
+    assert RULES[name](make()) is None
+
+
+def test_of_weights_that_are_all_zero_it_is_told_that_units_stay_equal_and_not_that_a_signal_fades() -> None:
+    told = diagnose(constant(0.0))
+    assert [line.split(" ")[0] for line in told] == ["no", "100", "the"]
+    assert told[-1] == (
+        "the 128 units of layer 1 (0) have the same weights and gradients (and in 3 more): they stay equal; "
+        "use a random init"
+    )
+
+
+def test_five_layers_of_sigmoids_are_told_that_gradients_vanish() -> None:
+    told = diagnose(small(deep(1, depth=5, width=128, function=nn.Sigmoid)))
+    assert told[0].startswith("gradients of layer 1 (0) are ")
+    assert told[0].endswith("of layer 6's: try norm=batch")
 
 
 def test_nothing_is_said_of_a_healthy_network() -> None:
@@ -153,6 +180,8 @@ def test_nothing_is_said_of_a_healthy_network() -> None:
         (lambda: small(deep(0.1, depth=12, width=128, function=nn.Tanh)), "and Tanh needs 1/fan_in; try init=xavier"),
         (lambda: small(deep(0.5, depth=12, width=128, function=nn.Sigmoid)), ": try norm=batch"),
         (lambda: changed(lambda net: [net[i].weight.fill_(1.0) for i in (0, 2, 4, 6)]), "do not vary; try init=he"),
+        (lambda: replace(constant(0.05), is_normalized=True), "the weights do not vary; try init=he"),
+        (lambda: constant(0.2, nn.Sigmoid), "the weights do not vary; try init=xavier"),
         (
             lambda: replace(inspected(deep(1, depth=10)), is_normalized=True),
             "a norm is there already; try shortcuts (model=resnet) or fewer layers",

@@ -26,8 +26,9 @@ def mlp(norm: nn.Module | None = None, activation: nn.Module | None = None) -> n
     return nn.Sequential(nn.Linear(6, 20), norm or nn.Identity(), activation or nn.ReLU(), nn.Linear(20, 3))
 
 
-def fit(model: nn.Module, lr: float = 0.1, given: Task | None = None, num_steps: int = 200):
-    return fit_(model, given or task(), torch.optim.Adam(model.parameters(), lr), num_steps=num_steps, gradient_steps=5)
+def fit(model: nn.Module, lr: float = 0.1, given: Task | None = None, num_steps: int = 200, seconds: float = math.inf):
+    optimizer = torch.optim.Adam(model.parameters(), lr)
+    return fit_(model, given or task(), optimizer, num_steps=num_steps, gradient_steps=5, seconds=seconds)
 
 
 def test_zero_logits_have_a_loss_of_ln_3_and_sure_ones_a_loss_as_large_as_they_are() -> None:
@@ -59,8 +60,14 @@ def test_labels_that_contradict_each_other_are_not_learned() -> None:
     given = task()
     same = Task(given.inputs[:1].expand(32, -1), given.labels, cross_entropy, None, FP32)
     found = fit(mlp(), given=same)
-    assert found.step is None
+    assert (found.step, found.num_steps) == (None, 200)
     assert found.accuracy < 0.5
+
+
+def test_no_step_begins_when_time_is_over_but_those_whose_gradients_are_watched() -> None:
+    found = fit(mlp(), lr=1e-9, seconds=0)
+    assert (found.step, found.num_steps) == (None, 5)
+    assert found.unreached == ()
 
 
 def test_zero_weights_get_no_gradient_but_the_last_bias() -> None:
@@ -119,13 +126,13 @@ def test_the_gradient_is_clipped_as_in_the_run() -> None:
     model = mlp()
     before = [parameter.detach().clone() for parameter in model.parameters()]
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
-    fit_(model, task(clip=1e-3), optimizer, num_steps=1, gradient_steps=5)
+    fit_(model, task(clip=1e-3), optimizer, num_steps=1, gradient_steps=5, seconds=math.inf)
     moved = torch.cat([(a - b).flatten() for a, b in zip(model.parameters(), before, strict=True)])
     assert float(moved.detach().norm()) == pytest.approx(1e-3, rel=1e-3)
 
 
 def test_without_a_norm_both_modes_agree_to_the_bit() -> None:
-    found = agreement_(mlp(), task(), num_passes=3)
+    found = agreement_(mlp(), task(), num_passes=3, seconds=math.inf)
     assert tuple(found) == (1.0, 0.0)
 
 
@@ -134,7 +141,7 @@ def test_with_batch_norm_the_difference_is_bessels_correction() -> None:
     model = nn.Sequential(
         nn.Linear(6, 3), norms.batch(eps=1e-12, momentum=0.1, affine=True, input=False).features(3, False)
     )
-    found = agreement_(model, task(32), num_passes=300)
+    found = agreement_(model, task(32), num_passes=300, seconds=math.inf)
     assert found.predictions == 1
     assert found.difference == pytest.approx(1 - math.sqrt(31 / 32), rel=1e-3)
 
@@ -144,13 +151,25 @@ def test_statistics_that_do_not_settle_are_seen() -> None:
     model = mlp(norm)
     model[0].weight.data.mul_(30)
     model[0].bias.data.add_(50)
-    assert agreement_(model, task(), num_passes=100).predictions < 0.9
+    assert agreement_(model, task(), num_passes=100, seconds=math.inf).predictions < 0.9
+
+
+def test_running_averages_of_long_memory_settle_too() -> None:
+    """Keras' 0.99, in PyTorch's sense 0.01: the first passes do not agree, and it takes no more than are needed."""
+    norm = norms.batch(eps=1e-5, momentum=0.01, affine=True, input=False).features(20, False)
+    model = mlp(norm)
+    model[0].weight.data.mul_(30)
+    model[0].bias.data.add_(50)
+    assert agreement_(model, task(), num_passes=10_000, seconds=0).difference > 0.05
+    found = agreement_(model, task(200), num_passes=10_000, seconds=math.inf)
+    assert found.predictions == 1
+    assert found.difference < 0.01
 
 
 def test_logits_that_are_no_numbers_agree_with_nothing() -> None:
     model = mlp()
     model[3].bias.data.fill_(float("nan"))
-    assert agreement_(model, task(), num_passes=1).predictions == 0
+    assert agreement_(model, task(), num_passes=1, seconds=math.inf).predictions == 0
 
 
 def test_dropout_of_either_kind_is_turned_off() -> None:

@@ -14,7 +14,7 @@ from bnexp.signals.overview import Overview, Values
 VALUES = Values(0.0, 1.0, -2.0, 2.0)
 COUNTS = {"train": {"a": 400, "b": 400}, "val": {"a": 50, "b": 50}, "test": {"a": 50, "b": 50}}
 DATA = Overview((3, 8, 8), COUNTS, VALUES, VALUES, 1.0, 0.5, 0, {"train": 3, "val": 0, "test": 0})
-FIT = Fit(12, 1.0, 0.1, (), ())
+FIT = Fit(12, 12, 1.0, 0.1, (), ())
 
 
 @pytest.mark.parametrize(("scale", "passes"), [(1.0, True), (0.31, True), (7.8, False), (120.0, False), (1e-3, False)])
@@ -48,7 +48,9 @@ def test_a_long_list_of_names_is_cut() -> None:
 
 def test_a_batch_that_is_not_learned_fails() -> None:
     assert recipe.check_fit(FIT, 64).passed
-    assert not recipe.check_fit(FIT._replace(step=None, accuracy=0.98), 64).passed
+    found = recipe.check_fit(FIT._replace(step=None, num_steps=30, accuracy=0.98), 64)
+    assert not found.passed
+    assert "at best 98% right in 30 steps" in found.measured
 
 
 @pytest.mark.parametrize(("same", "passes"), [(1.0, True), (0.95, True), (0.9, False)])

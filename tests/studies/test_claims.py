@@ -94,6 +94,22 @@ def test_a_relative_difference_is_the_ratio_less_one(two_arms: Evidence) -> None
     assert found.value == pytest.approx(np.mean(A) / np.mean(B) - 1)
 
 
+def test_a_relative_difference_ends_at_minus_one_unless_the_metric_may_be_negative(make_run: MakeRun) -> None:
+    values = {"a": [0.01, 0.01, 0.6], "b": [0.5, 0.6, 0.55]}
+    runs = {
+        label: tuple(make_run(seed, [value], arm=label) for seed, value in enumerate(values[label])) for label in values
+    }
+    evidence = Evidence([Arm(label, {}, own) for label, own in runs.items()])
+    low, high = estimate(claim("relative_difference", a="a", b="b", metric="test/accuracy"), evidence).interval()
+    assert low == -1 < high
+    for own in runs.values():
+        for run in own:
+            run.rows[-1]["train/accuracy"] = 2 * run.rows[-1]["val/accuracy"]  # the gap is then the same number
+    gap = estimate(claim("relative_difference", a="a", b="b", metric="gap/accuracy"), evidence).interval()
+    assert gap[0] < -1
+    assert gap[1] == pytest.approx(high)
+
+
 def test_a_signal_is_the_mean_over_a_runs_evaluations(make_run: MakeRun) -> None:
     smoothness = {"a": [[2.0, 4.0], [3.0, 5.0]], "b": [[10.0, 20.0], [30.0, 30.0]]}
     arms = []

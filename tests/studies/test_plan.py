@@ -73,6 +73,11 @@ def test_the_users_words_go_before_the_studys_and_after_its_settings(plan) -> No
     assert [*widths.values()] == [4, 6, 8, 6]
 
 
+@pytest.mark.parametrize(("word", "value"), [("target=1e-5", 1e-5), ("target=-2", -2.0), ("target=0.7", 0.7)])
+def test_a_target_may_be_written_like_any_number(plan, word: str, value: float) -> None:
+    assert plan(word).study.target.value == value
+
+
 def test_seeds_and_target_are_the_users_then_the_settings(plan) -> None:
     for words, seeds, target in [
         ((), 2, 0.5),

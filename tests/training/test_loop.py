@@ -112,8 +112,8 @@ def test_however_rare_the_evaluations_there_is_one_a_step_at_most(tmp_path):
 def test_every_step_has_the_learning_rate_of_the_schedule(tmp_path):
     used = []
     training = make(tmp_path, lr=0.02, eval_every=0.5)
-    step = training.step.optimizer.step
-    training.step.optimizer.step = lambda: (used.append(training.parts.optimizer.param_groups[0]["lr"]), step())
+    update = training.step.update
+    training.step.update = lambda: (used.append(training.parts.optimizer.param_groups[0]["lr"]), update())
     training.run({})
     expected = [0.02 * schedules.cosine(index, 24, warmup=0.1) for index in range(24)]
     assert used == pytest.approx(expected, rel=1e-12)

@@ -19,7 +19,8 @@ from bnexp.training.record import Row
 if TYPE_CHECKING:
     import numpy as np
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, FigureBase
+    from matplotlib.lines import Line2D
     from numpy.typing import NDArray
 
     Numbers = NDArray[np.float64]
@@ -75,19 +76,26 @@ def draw(arms: Sequence[Arm], panels: dict[str, str] = PANELS) -> Figure:
         pane.grid(alpha=0.3)
         if "loss" in metric and np.isfinite(pane.dataLim.minposy):  # some loss is finite and above 0
             pane.set_yscale("log")
-    # A label that began with an underscore would be left out.
+    add_legend(figure, panes[0].get_lines(), [_legend(arm) for arm in arms], columns)
+    figure.suptitle("mean over runs, band from the lowest to the highest", fontsize=10)
+    return figure
+
+
+def add_legend(
+    figure: FigureBase, lines: Sequence[Line2D], labels: Sequence[str], num_columns: int, fontsize: int = 9
+) -> None:
+    """Name the lines below a figure, each label letter by letter as it is."""
+    # A label that began with an underscore would be left out, and dollar signs would be taken for formulas.
     legend = figure.legend(
-        panes[0].get_lines(),
-        [f" {_legend(arm)}" for arm in arms],
+        lines,
+        [f" {label}" for label in labels],
         loc="outside lower center",
-        ncols=columns,
-        fontsize=9,
+        ncols=num_columns,
+        fontsize=fontsize,
         frameon=False,
     )
     for text in legend.get_texts():
         text.set_parse_math(False)
-    figure.suptitle("mean over runs, band from the lowest to the highest", fontsize=10)
-    return figure
 
 
 def save(figure: Figure, prefix: Path) -> list[Path]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bnexp.analysis.arms import Arm
-from bnexp.analysis.curves import LETTERS_ACROSS, WIDTH, styles
+from bnexp.analysis.curves import LETTERS_ACROSS, WIDTH, add_legend, styles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,16 +44,7 @@ def draw_depth(arms: Sequence[Arm], inspections: Sequence[Inspection]) -> Figure
         pane.set_xlabel("layer, in the order of computation")
         pane.grid(alpha=0.3)
         _set_scales(pane, depth)
-    legend = figure.legend(
-        panes[0].get_lines(),
-        [f" {arm.label}" for arm in arms],  # a label that began with an underscore would be left out
-        loc="outside lower center",
-        ncols=columns,
-        fontsize=9,
-        frameon=False,
-    )
-    for text in legend.get_texts():
-        text.set_parse_math(False)
+    add_legend(figure, panes[0].get_lines(), [arm.label for arm in arms], columns)
     return figure
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bnexp.analysis.curves import COLOURS
+from bnexp.analysis.curves import COLOURS, add_legend
 from bnexp.analysis.landscape import Landscape, Numbers
 
 if TYPE_CHECKING:
@@ -114,12 +114,8 @@ def _draw_lines(figure: FigureBase, landscapes: Sequence[Landscape]) -> None:
     pane.set_ylabel("loss (nats)")
     pane.grid(alpha=0.3)
     pane.set_title("along the first direction (solid) and the second (dashed); dotted: ln(classes)", fontsize=10)
-    # A label that began with an underscore would be left out.
-    labels = [f" {landscape.label}" for landscape in landscapes]
-    columns = 2 if max(map(len, labels)) < 50 and len(labels) > 1 else 1
-    legend = figure.legend(lines, labels, loc="outside lower center", ncols=columns, fontsize=9, frameon=False)
-    for text in legend.get_texts():
-        text.set_parse_math(False)
+    labels = [landscape.label for landscape in landscapes]
+    add_legend(figure, lines, labels, 2 if max(map(len, labels)) < 50 and len(labels) > 1 else 1)
 
 
 def _drawable(losses: Numbers) -> Numbers:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bnexp.analysis.curves import COLOURS
+from bnexp.analysis.curves import COLOURS, add_legend
 from bnexp.data.dataset import Dataset
 
 if TYPE_CHECKING:
@@ -73,10 +73,7 @@ def draw_features(inputs: Tensor, labels: Tensor, dataset: Dataset) -> Figure:
     many = f"{count} of {inputs.shape[1]}" if inputs.shape[1] > count else f"{count}"
     figure.suptitle(f"{many} features as the network gets them, by class", fontsize=10)
     lines = panes[0].get_lines()
-    names = [f" {_short(name)}" for name in dataset.classes[: len(lines)]]
-    legend = figure.legend(lines, names, loc="outside lower center", ncols=5, fontsize=8, frameon=False)
-    for text in legend.get_texts():
-        text.set_parse_math(False)
+    add_legend(figure, lines, [_short(name) for name in dataset.classes[: len(lines)]], 5, fontsize=8)
     return figure
 
 

@@ -17,6 +17,10 @@ from bnexp.training.checkpoint import DamagedCheckpointError, load_checkpoint
 from bnexp.training.record import RunFolder
 
 
+class NotFiniteError(ConfigError):
+    """The run diverged so far that its weights are no numbers: there is no point in the middle of a landscape."""
+
+
 @dataclass(frozen=True)
 class Trained:
     """A run with its network.
@@ -38,8 +42,9 @@ def load_trained(run: Run) -> Trained:
     """Build a run's network and fill it with the run's checkpoint.
 
     Raises:
-        ConfigError: one line, where the checkpoint is missing, damaged or another run's, its weights are not finite, or
-            data and settings are no longer those of the run.
+        ConfigError: one line, where the checkpoint is missing, damaged or another run's, or data and settings are no
+            longer those of the run.
+        NotFiniteError: where the weights are not finite.
     """
     experiment = _rebuilt(run)
     checkpoint = RunFolder(run.path).checkpoint
@@ -57,7 +62,7 @@ def load_trained(run: Run) -> Trained:
         line = str(error).splitlines()[0].removeprefix(f"{checkpoint} ")
         raise ConfigError(f"{checkpoint}: damaged ({line}); train it again with rerun=true") from error
     if not all(tensor.isfinite().all() for tensor in experiment.model.state_dict().values()):
-        raise ConfigError(f"{run.path}: {run.status} at step {step}, its weights are not finite; leave this run out")
+        raise NotFiniteError(f"{run.path}: {run.status} at step {step}, its weights are not finite; leave this run out")
     return Trained(run, experiment, experiment.model, step)
 
 

@@ -100,8 +100,15 @@ def _checks(experiment: Experiment, data: Overview) -> list[Check]:
     initial_loss = first_steps.initial_loss_(_copy(experiment), task)
     model = _copy(experiment)
     optimizer = build(experiment.config["optimizer"], "optimizer")(model)
-    fit = first_steps.fit_(model, task, optimizer, num_steps=recipe.FIT_STEPS, gradient_steps=recipe.GRADIENT_STEPS)
-    agreement = first_steps.agreement_(model, task, num_passes=recipe.SETTLING_PASSES)
+    fit = first_steps.fit_(
+        model,
+        task,
+        optimizer,
+        num_steps=recipe.FIT_STEPS,
+        gradient_steps=recipe.GRADIENT_STEPS,
+        seconds=recipe.FIT_SECONDS,
+    )
+    agreement = first_steps.agreement_(model, task, num_passes=recipe.SETTLING_PASSES, seconds=recipe.SETTLING_SECONDS)
     return [
         recipe.check_scale(data),
         recipe.check_leakage(data),

@@ -127,6 +127,7 @@ def varied(jobs: Sequence[Sequence[str]]) -> list[list[str]]:
 def _inspected(experiment: Experiment, words: Sequence[str]) -> Inspected:
     from bnexp.analysis.arms import Arm
     from bnexp.config.targets import build
+    from bnexp.nn.norm import normalizes_features
     from bnexp.signals.diagnosis import diagnose
     from bnexp.signals.inspection import inspect
     from bnexp.training.batches import Scale
@@ -143,7 +144,7 @@ def _inspected(experiment: Experiment, words: Sequence[str]) -> Inspected:
         # Weights that were loaded are nothing that an init's formula could know.
         init=build(config["init"], "init") if config["model"]["weights"] is None else None,
         activation=build(config["activation"], "activation")(),
-        is_normalized=experiment.choices["norm"] != "none",
+        is_normalized=normalizes_features(build(config["norm"], "norm")),
     )
     told = words or [f"{group}={experiment.choices[group]}" for group in ("model", "init", "norm")]
     settings = {key: value for key, _, value in (word.partition("=") for word in told)}

@@ -146,11 +146,21 @@ def _runs(folders: Sequence[Path]) -> dict[str, Run]:
 
 def _measured(runs: Mapping[str, Run], survey: Survey) -> list[Landscape]:
     from bnexp.analysis.landscape import measure
-    from bnexp.analysis.trained import load_trained
+    from bnexp.analysis.trained import NotFiniteError, load_trained
     from bnexp.data.progress import progress
 
-    trained = {label: load_trained(run) for label, run in runs.items()}  # all of them, before the first takes its time
-    with progress(f"landscape of {len(runs)} run{'s' * (len(runs) > 1)}", len(runs) * survey.num_points) as advance:
+    trained = {}  # all of them, before the first takes its time
+    for label, run in runs.items():
+        try:
+            trained[label] = load_trained(run)
+        except NotFiniteError as error:
+            if len(runs) == 1:
+                raise
+            print(f"left out: {error}", file=sys.stderr)
+    if not trained:
+        raise ConfigError("landscape: the weights of none of these runs are finite; lower their learning rate")
+    count = len(trained)
+    with progress(f"landscape of {count} run{'s' * (count > 1)}", count * survey.num_points) as advance:
         return [measure(one, label, survey, advance) for label, one in trained.items()]
 
 

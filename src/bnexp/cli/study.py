@@ -40,8 +40,8 @@ flags (anywhere among the words):
   --dry-run               show the plan and an estimate of time and disk; train nothing
   -cd, --config-dir DIR   take choices from DIR too, and studies from DIR/study/NAME.yaml
 
-The numbers go to outputs/studies/NAME/: study.yaml, results.csv, curves.csv, verdicts.json. The curves of the arms,
-means and bands, are shown by bnexp dashboard outputs/studies/NAME.
+The report, report.html and report.md, goes to outputs/studies/NAME/, with the numbers: results.csv, curves.csv,
+verdicts.json. The curves of the arms, means and bands, are shown by bnexp dashboard outputs/studies/NAME.
 Without hydra/launcher=…, a run per core; on a GPU, one run after another.
 """
 

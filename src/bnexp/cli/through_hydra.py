@@ -52,7 +52,7 @@ def run_through_hydra(
         hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")(task)()
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise explain(error, overrides, folders) from error
-    except ValueError as error:  # what Hydra raises for `norm=null`, say
+    except (ValueError, TypeError) as error:  # what Hydra raises for `norm=null`, say
         if (line := mistake(overrides, folders)) is None:
             raise
         raise ConfigError(line) from error

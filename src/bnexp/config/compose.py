@@ -88,8 +88,8 @@ def explaining(overrides: Sequence[str], user_dirs: Sequence[Path] = ()) -> Iter
         yield
     except ConfigError:
         raise
-    except (HydraException, OmegaConfBaseException, ValueError, YAMLError) as error:  # ValueError: `norm=null`, say
-        raise explain(error, overrides, user_dirs) from error
+    except (HydraException, OmegaConfBaseException, YAMLError, ValueError, TypeError) as error:
+        raise explain(error, overrides, user_dirs) from error  # ValueError: `norm=null`, say; TypeError: `norm=[1]`
 
 
 def jobs_of_multirun(overrides: Sequence[str], user_dirs: Sequence[Path] = ()) -> list[list[str]]:

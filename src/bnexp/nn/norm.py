@@ -35,3 +35,11 @@ class Norm:
     features: Callable[[int, bool], nn.Module] = no_features
     weight: Callable[[nn.Module], nn.Module] = unchanged
     input: bool = False
+
+
+def normalizes_features(norm: Norm) -> bool:
+    """Whether the outputs of all layers have one scale, whatever their weights and inputs are.
+
+    Not so under norms of weights; mean-only batch norm is one of them, as it leaves the scale to weight norm.
+    """
+    return norm.features is not no_features and norm.weight is unchanged

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from bnexp.analysis.statistics.difference import difference
 from bnexp.analysis.statistics.estimate import Estimate
-from bnexp.analysis.statistics.verdict import EXPLORATORY_BELOW, HOPELESS_ABOVE, Verdict
-from bnexp.report.numbers import accuracy, between, general, points
+from bnexp.analysis.statistics.verdict import EXPLORATORY_BELOW, Verdict, seeds_in_words
+from bnexp.report.numbers import accuracy, general, interval, minus, points
 from bnexp.report.outcome import Outcome
 from bnexp.studies.conduct import status
 
@@ -85,10 +85,12 @@ def _first(verdicts: Sequence[Verdict]) -> str:
     if math.isnan(found.value):
         return f"{name} says “{verdict.claim.name}” and is {verdict.status}: {verdict.finding}."
     sentence = f"{name} says “{verdict.claim.name}” and is {verdict.status}: "
-    sentence += f"claimed is {verdict.claim}, found {general(found.value)} {_interval(found)}"
+    made = "" if found.note else f"; {found.method}, n = {found.runs}"
+    sentence += (
+        f"claimed is {minus(str(verdict.claim))}, found {general(found.value)} ({_in_words(found, general)}{made})"
+    )
     if verdict.seeds_needed is not None:
-        many = f"about {verdict.seeds_needed}" if verdict.seeds_needed <= HOPELESS_ABOVE else f"over {HOPELESS_ABOVE:,}"
-        sentence += f"; {many} seeds an arm would tell"
+        sentence += f"; {seeds_in_words(verdict.seeds_needed)} seeds an arm would tell"
     return sentence + "."
 
 
@@ -98,31 +100,21 @@ def _largest_difference(outcome: Outcome) -> str:
     if not others or not baseline.runs:
         arm = next(arm for arm in outcome.arms if arm.runs)
         found = outcome.mean(arm.label)
-        low, high = found.interval()
-        interval = (
-            f"(no interval: {found.note})" if found.note else f"(95 % interval {accuracy(low)} to {accuracy(high)})"
-        )
-        return f"The mean test accuracy of {arm.label} is {accuracy(found.value)} {interval}."
+        return f"The mean test accuracy of {arm.label} is {accuracy(found.value)} ({_in_words(found, accuracy)})."
     values = {arm.label: outcome.values(arm.label) for arm in others}
     resolution = outcome.evidence.resolution(baseline.label, "test/accuracy")
     reference = outcome.values(baseline.label)
     differences = {label: difference(found, reference, resolution) for label, found in values.items()}
     label = max(differences, key=lambda name: abs(differences[name].value))
     found = differences[label]
-    low, high = found.interval()
-    interval = f"no interval: {found.note}" if found.note else f"95 % interval {between(points(low), points(high))}"
     return (
         f"The largest difference of test accuracy from {baseline.label} is {points(found.value)} ({label}; "
-        f"{interval}); it was picked after the runs, so it is something to look into and not a finding."
+        f"{_in_words(found, points)}); it was picked after the runs, so it is something to look into and not a finding."
     )
 
 
-def _interval(found: Estimate) -> str:
-    low, high = found.interval()
-    n = sorted({*found.n})
-    runs = str(n[0]) if len(n) == 1 else f"{n[0]} to {n[-1]}"
-    interval = f"no interval: {found.note}" if found.note else f"95 % interval {between(general(low), general(high))}"
-    return f"({interval}; {found.method}, n = {runs})" if not found.note else f"({interval})"
+def _in_words(found: Estimate, write: Callable[[float], str]) -> str:
+    return f"no interval: {found.note}" if found.note else f"95 % interval {interval(found, write)}"
 
 
 def _state(name: str) -> str:

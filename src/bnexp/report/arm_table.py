@@ -29,8 +29,9 @@ def arm_section(outcome: Outcome) -> Section:
     reading = (
         f"Baseline: {outcome.baseline.label}. The test set is only reported; nothing was chosen by it. Intervals of "
         "means are Student's, those of differences Welch's below ten runs of the smaller arm and a BCa bootstrap's "
-        "from ten. P(A > B) is the chance that a run of the arm beats one of the baseline, ties half. A run that "
-        "diverged counts with the accuracy it ended at."
+        "from ten; none is adjusted for the number of arms, as verdicts are for the number of claims. P(A > B) is the "
+        "share of pairs of a run of the arm and one of the baseline in which the arm's is better, ties half. A run "
+        "that diverged counts with the accuracy it ended at."
     )
     twins = [f"{label} is another name for the runs of {first}." for label, first in outcome.twins.items()]
     notes = [*twins, *_reasons(outcome)]

@@ -17,7 +17,7 @@ from bnexp.report.figures.arrivals import draw_arrivals
 from bnexp.report.figures.every_seed import draw_every_seed
 from bnexp.report.figures.files import figure
 from bnexp.report.figures.learning_curves import draw_curves
-from bnexp.report.figures.over_rates import draw_accuracy, draw_divergence
+from bnexp.report.figures.over_rates import MOST_LINES, draw_accuracy, draw_divergence
 from bnexp.report.figures.panes import are_many
 from bnexp.report.figures.two_factors import draw_heat_map, draw_interaction
 from bnexp.report.outcome import Outcome
@@ -28,6 +28,8 @@ from bnexp.report.time_table import time_blocks
 from bnexp.report.verdict_table import verdict_section
 
 NO_RUN = "No run has finished."
+MOST_GRIDS = 6
+"""Combinations of levels of the third and further factors that are drawn."""
 
 
 def make_report(outcome: Outcome, folder: Path) -> Report:
@@ -57,9 +59,9 @@ def make_report(outcome: Outcome, folder: Path) -> Report:
 
 
 def _curves(outcome: Outcome, folder: Path) -> Section:
-    arms, left_out = drawable(outcome.different_arms)
+    arms, left_out = drawable(outcome.drawn_arms)
     if not arms:
-        return Section("curves", "Learning curves", (NO_RUN,))
+        return Section("curves", "Learning curves", (*_lines(left_out),) or (NO_RUN,))
     caption = f"Mean over the runs, band from the lowest run to the highest. {_reading(outcome, arms)}"
     baseline, many = _baseline(outcome), are_many(arms)
     drawn = [
@@ -77,7 +79,7 @@ def _curves(outcome: Outcome, folder: Path) -> Section:
 
 def _times(outcome: Outcome, folder: Path) -> Section:
     blocks = time_blocks(outcome)
-    arms = outcome.different_arms
+    arms = outcome.drawn_arms
     if outcome.target is None or not arms:
         return Section("times", "Time to target", blocks)
     drawn = []
@@ -99,8 +101,8 @@ def _finals(outcome: Outcome, folder: Path) -> Section:
         return Section("finals", title, (NO_RUN,))
     caption = (
         "A point is a run, a cross a run that diverged; the diamond is the mean, the bar its 95 % interval where two "
-        "or more runs allow one (it may reach beyond the axis). The dashed line is the baseline's mean."
-    )
+        "or more runs allow one (it may reach beyond the axis). The dashed line is the baseline's mean. "
+    ) + _first(outcome)
     drawn = figure(folder, "final-accuracy", caption, partial(draw_every_seed, outcome))
     return Section("finals", title, _side_by_side([drawn]))
 
@@ -110,8 +112,10 @@ def _factorial(outcome: Outcome, folder: Path) -> list[Section]:
     if not found:
         return []
     blocks: list[Block] = []
-    for number, grid in enumerate(found, 1):
+    for number, grid in enumerate(found[:MOST_GRIDS], 1):
         blocks += _grid(grid, number, folder, alone=len(found) == 1)
+    if len(found) > MOST_GRIDS:
+        blocks.append(f"These are the first {MOST_GRIDS} of {len(found)} combinations; all are in results.csv.")
     names = " × ".join([*outcome.plan.study.factors][:2])
     return [Section("factors", f"Factors: {names}", (*blocks, READING))]
 
@@ -142,19 +146,21 @@ def _rates(outcome: Outcome, folder: Path) -> list[Section]:
     found = sweep(outcome)
     if found is None:
         return []
+    total = len(found.families)
+    first = f" The first {MOST_LINES} of {total} are drawn." if total > MOST_LINES else ""
     drawn = [
         figure(
             folder,
             "rates-accuracy",
             "Test accuracy over the learning rate: mean, band from the lowest run to the highest, every run as a "
-            "point.",
+            f"point.{first}",
             partial(draw_accuracy, found),
         ),
         figure(
             folder,
             "rates-divergence",
             "Share of runs that diverged, over the learning rate; dotted, with those that stayed where guessing "
-            "would be.",
+            f"would be.{first}",
             partial(draw_divergence, found),
         ),
     ]
@@ -162,11 +168,16 @@ def _rates(outcome: Outcome, folder: Path) -> list[Section]:
 
 
 def _reading(outcome: Outcome, arms: list[Arm]) -> str:
-    """Say what stands for what, where that is not in a legend."""
+    """Say what stands for what, where that is not in a legend, and which arms are not drawn."""
     parts = ["The dashed grey line is the baseline."] if are_many(arms) else []
     if outcome.twins:
         parts.append("Arms that are names for the same runs are drawn once.")
-    return " ".join(parts)
+    return " ".join(filter(None, [*parts, _first(outcome)]))
+
+
+def _first(outcome: Outcome) -> str:
+    drawn, arms = len(outcome.drawn_arms), len(outcome.different_arms)
+    return f"{drawn} of {arms} arms are drawn, the first ones with the baseline." if drawn < arms else ""
 
 
 def _baseline(outcome: Outcome) -> str:

@@ -45,7 +45,10 @@ def measured_with(outcome: Outcome) -> str:
     for launch in launches:
         counts[_load(launch)] += launch.runs
     parts = [load if len(counts) == 1 else f"{load} ({runs} runs launched)" for load, runs in counts.items()]
-    return f"Seconds were measured with {' and '.join(parts)}."
+    finished = len({run.path for arm in outcome.arms for run in arm.runs})
+    elsewhere = max(0, finished - counts.total())
+    told = f"; of {elsewhere} runs or more, trained otherwise, it is not known" if elsewhere else ""
+    return f"Seconds were measured with {' and '.join(parts)}{told}."
 
 
 def _load(launch: Launch) -> str:
@@ -74,5 +77,5 @@ def _row(outcome: Outcome, item: PlannedArm, first: PlannedArm) -> tuple[str, ..
 def _ratio(values: list[float], reference: list[float]) -> tuple[str, str]:
     if not (values and reference):
         return NONE, "no run"
-    found: Estimate = ratio(sample_mean(values), sample_mean(reference))
+    found: Estimate = ratio(sample_mean(values), sample_mean(reference), least=0.0)
     return general(found.value), interval(found, general)

@@ -42,18 +42,19 @@ def diagnosis_section(outcome: Outcome) -> Section:
     return Section("diagnosis", "Diagnosis", (Table(COLUMNS, tuple(rows)), READING))
 
 
-def diagnose(train: float, gap: float, ceiling: float, num_diverged: int, share_improving: float) -> str:
+def diagnose(train: float, gap: float, ceiling: float, share_diverged: float, share_improving: float) -> str:
     """Return the diagnosis of an arm.
 
     Args:
         train: mean training accuracy at the last evaluation; NaN where it is unknown.
         gap: mean of training less validation accuracy there.
         ceiling: the accuracy up to which an arm may be guessing.
-        num_diverged: how many of its runs diverged.
+        share_diverged: share of its runs that diverged.
         share_improving: share of its runs whose last validation loss is the lowest.
     """
-    if num_diverged:
-        return "training diverges: a lower learning rate, another init or a norm"
+    if share_diverged:
+        often = "diverges" if share_diverged == 1 else f"diverges in {share_diverged:.0%} of the runs"
+        return f"training {often}: a lower learning rate, another init or a norm"
     if not math.isfinite(train + gap):
         return "unknown: no training accuracy was recorded"
     if train <= ceiling:
@@ -72,8 +73,9 @@ def _row(outcome: Outcome, item: PlannedArm) -> tuple[str, ...]:
         _mean(outcome.values(label, metric)) for metric in ("train/accuracy", "val/accuracy", "gap/accuracy")
     )
     ceiling = chance_ceiling(item.chance, item.num_examples["train"])
+    diverged = outcome.evidence.arms[label].num_diverged / len(runs)
     improving = sum(map(_improving, runs)) / len(runs)
-    finding = diagnose(train, gap, ceiling, outcome.evidence.arms[label].num_diverged, improving)
+    finding = diagnose(train, gap, ceiling, diverged, improving)
     return (label, accuracy(train), accuracy(val), points(gap), finding)
 
 

@@ -92,9 +92,9 @@ def effects_table(grid: Grid) -> tuple[Table, str] | str:
     rows, columns = largest.rows, largest.columns
     what = f"{grid.columns[0]} from {columns[0]} to {columns[1]}"
     sentence = (
-        f"Largest interaction contrast: changing {what} does {points(largest.estimate.value)} more at {grid.rows[0]}="
-        f"{rows[1]} than at {grid.rows[0]}={rows[0]} (interval {between(points(low), points(high))}, widened for the "
-        f"{largest.searched} that were searched)."
+        f"Largest interaction contrast: what changing {what} does at {grid.rows[0]}={rows[1]}, less what it does at "
+        f"{grid.rows[0]}={rows[0]}, is {points(largest.estimate.value)} (95 % interval "
+        f"{between(points(low), points(high))}, widened for the {largest.searched} that were searched)."
         if not largest.estimate.note
         else f"No interval of an interaction: {largest.estimate.note}."
     )

@@ -9,6 +9,8 @@ from bnexp.analysis.arms import printable
 from bnexp.report.document import Block, Commands, Figures, Items, Report, Section, Table
 
 SPECIAL = re.compile(r"([\\`*_{}\[\]|~$#])")
+START = re.compile(r"^(\s*)([-+](?=\s|$)|[-=](?=[-=\s]*$)|\d(?=\d*[.)](?:\s|$)))")
+"""The first sign of what would begin a list, draw a line or underline a heading."""
 ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;"}
 
 
@@ -31,13 +33,7 @@ def escaped(text: str) -> str:
     line = re.sub(r"[&<>@]", lambda found: ENTITIES[found[0]], line)
     line = SPECIAL.sub(r"\\\1", line)
     line = line.replace("://", "&#58;//").replace("www.", "www&#46;")  # GitHub makes links of bare addresses
-    return re.sub(r"^(\s*)([-+=]|\d+(?=[.)]))", _harmless_start, line)
-
-
-def _harmless_start(found: re.Match[str]) -> str:
-    """What would begin a list or underline a heading; of a number, the mark behind it is what counts."""
-    space, start = found.groups()
-    return f"{space}&#{ord(start[0])};{start[1:]}"
+    return START.sub(lambda found: f"{found[1]}&#{ord(found[2])};", line)
 
 
 def _section(section: Section) -> list[str]:

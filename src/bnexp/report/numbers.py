@@ -17,24 +17,24 @@ def general(value: float | None) -> str:
         return NONE
     if math.isinf(value):
         return "−∞" if value < 0 else "∞"
-    return _minus(f"{value:.3g}" if abs(value) > ROUNDING else "0")
+    return minus(f"{value:.3g}" if abs(value) > ROUNDING else "0")
 
 
 def accuracy(value: float) -> str:
     """Write a fraction to 0.0001."""
-    return _minus(f"{value:.4f}") if math.isfinite(value) else NONE
+    return minus(f"{value:.4f}") if math.isfinite(value) else NONE
 
 
 def points(value: float) -> str:
     """Write a difference of fractions to 0.0001, with its sign."""
-    return _minus(f"{value:+.4f}") if math.isfinite(value) else NONE
+    return minus(f"{value:+.4f}") if math.isfinite(value) else NONE
 
 
 def amount(value: float) -> str:
     """Write a number of steps: whole where it is."""
     if not math.isfinite(value):
         return general(value)
-    return _minus(f"{value:,.0f}" if abs(value - round(value)) < 1e-9 else f"{value:,.1f}")
+    return minus(f"{value:,.0f}" if abs(value - round(value)) < 1e-9 else f"{value:,.1f}")
 
 
 def share(value: float) -> str:
@@ -74,5 +74,6 @@ def why_no_interval(estimate: Estimate) -> str:
     return next((word for sign, word in words.items() if sign in estimate.note), "unknown")
 
 
-def _minus(text: str) -> str:
+def minus(text: str) -> str:
+    """Write real minus signs."""
     return text.replace("-", "−")

@@ -16,6 +16,9 @@ from bnexp.studies.evidence import Evidence, measure
 from bnexp.studies.plan import Plan
 from bnexp.studies.study import Target
 
+MOST_DRAWN = 48
+"""Arms: their panes fill two screens, and take seconds to draw. Tables and files have all arms."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -57,6 +60,12 @@ class Outcome:
     def different_arms(self) -> list[Arm]:
         """Arms that have a finished run, each set of runs once."""
         return [arm for arm in self.arms if arm.runs and arm.label not in self.twins]
+
+    @property
+    def drawn_arms(self) -> list[Arm]:
+        """The first of the different arms, as many as a drawing can hold, and the baseline."""
+        arms = self.different_arms
+        return [arm for index, arm in enumerate(arms) if index < MOST_DRAWN or self.is_baseline(arm.label)]
 
     def is_baseline(self, label: str) -> bool:
         """Whether an arm's runs are those of the baseline."""

@@ -65,7 +65,7 @@ def sweep(outcome: Outcome) -> Sweep | None:
     ceiling = max(
         chance_ceiling(item.chance, item.num_examples["val"]) for item in outcome.plan.arms if item.arm.levels
     )
-    resolution = outcome.evidence.resolution(outcome.evidence.select({})[0].label, "test/accuracy")
+    resolution = max(arm.resolution("test/accuracy") for arm in outcome.evidence.select({}))
     return Sweep(trials, ceiling, resolution) if trials else None
 
 
@@ -92,21 +92,18 @@ def rate_blocks(found: Sweep) -> tuple[Block, ...]:
 
 
 def _common(found: Sweep) -> Table:
-    table = common_rate_table(found.trials, found.resolution)
-    columns = [Column("learning rate")]
-    for family in found.families:
-        columns += [Column(family), Column("95 % interval"), Column("diverged")]
-    rows = []
-    for rate, estimates in table.items():
-        cells = [f"{rate:g}"]
-        for family in found.families:
-            cells += _cells(estimates.get(family), _diverged(found.trials, family, rate))
-        rows.append(tuple(cells))
-    return Table(tuple(columns), tuple(rows))
+    """Return a row for each rate and family: of many families a column each would be too wide to read."""
+    columns = ("test accuracy", "95 % interval", "diverged")
+    rows = tuple(
+        (f"{rate:g}", family, *_cells(estimates.get(family), _diverged(found.trials, family, rate)))
+        for rate, estimates in common_rate_table(found.trials, found.resolution).items()
+        for family in found.families
+    )
+    return Table((Column("learning rate"), Column("arms", "text"), *map(Column, columns)), rows)
 
 
-def _cells(found: Estimate | None, diverged: str) -> list[str]:
-    return [NONE, "no run", ""] if found is None else [accuracy(found.value), interval(found, accuracy), diverged]
+def _cells(found: Estimate | None, diverged: str) -> tuple[str, str, str]:
+    return (NONE, "no run", "") if found is None else (accuracy(found.value), interval(found, accuracy), diverged)
 
 
 def _diverged(trials: Sequence[Trial], family: str, rate: float) -> str:

@@ -12,7 +12,7 @@ from bnexp.analysis.statistics.student import contrast
 from bnexp.analysis.statistics.survival import common_horizon, kaplan_meier, log_rank, restricted_mean, time_ratio
 from bnexp.analysis.statistics.target import Durations
 from bnexp.report.document import Block, Column, Table
-from bnexp.report.numbers import NONE, amount, general, interval, p_value
+from bnexp.report.numbers import NONE, amount, between, general, interval, p_value, why_no_interval
 from bnexp.report.outcome import Outcome
 
 COLUMNS = (
@@ -52,9 +52,9 @@ def time_blocks(outcome: Outcome) -> tuple[Block, ...]:
         reading += (
             f" The means are restricted: the time spent short of the target, up to {amount(horizon)} steps or "
             f"{general(last_second)} seconds of training. A run that never arrives counts with all of that, and so "
-            "does one that diverged. The ratios are those of these means, with Fieller's interval; the ratio of a "
-            "claim may look further, as far as its two arms were followed. The log-rank p-values compare with the "
-            "baseline and are not adjusted."
+            "does one that diverged; no interval reaches below 0 or beyond that. The ratios are those of these means, "
+            "with Fieller's interval; the ratio of a claim may look further, as far as its two arms were followed. "
+            "The log-rank p-values compare with the baseline and are not adjusted."
         )
     return (Table(COLUMNS, rows), reading)
 
@@ -74,13 +74,14 @@ def _time_row(
         return (arm.label, reached, _median(own), *[NONE] * (len(COLUMNS) - 3))
     area = restricted_mean(own, horizons[0], outcome.evidence.grid(arm.label, "steps"))
     found = contrast([area], [1.0], "Greenwood")
+    low, high = found.interval()
     in_seconds = restricted_mean(seconds[arm.label], horizons[1])
     return (
         arm.label,
         reached,
         _median(own),
         amount(found.value),
-        interval(found, amount),
+        why_no_interval(found) or between(amount(max(low, 0.0)), amount(min(high, horizons[0]))),
         *_pace(outcome, arm, steps, horizons[0]),
         general(in_seconds.value),
     )

@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from bnexp.analysis.statistics.verdict import HOPELESS_ABOVE, Verdict
+from bnexp.analysis.statistics.verdict import Verdict, seeds_in_words
 from bnexp.config.targets import show
 from bnexp.report.document import Block, Column, Section, Table
-from bnexp.report.numbers import between, general, p_value, why_no_interval
+from bnexp.report.numbers import between, general, interval, p_value
 from bnexp.report.outcome import Outcome
 from bnexp.studies.study import DeclaredClaim
 
@@ -29,8 +29,9 @@ COLUMNS = (
 
 READING = (
     "A claim is supported when its whole 95 % interval lies inside what is claimed, contradicted when it lies wholly "
-    "outside, and undecided otherwise: the runs cannot tell. Undecided is not “no difference”. The p-values are "
-    "adjusted for all claims of the study together (Holm), and a claim is decided only at 0.05 or below. A verdict "
+    "outside, and undecided otherwise: the runs cannot tell. Undecided is not “no difference”, and a claim with a "
+    "threshold may be contradicted by a certain gain that is too small. The p-values are adjusted for all claims of "
+    "the study together (Holm), and a claim is decided only at 0.05 or below; the intervals are not. A verdict "
     "holds for the data, network and budget that were run; the seeds vary, the data set does not."
 )
 
@@ -52,19 +53,16 @@ def verdict_section(outcome: Outcome) -> Section:
 
 def _row(number: int, claim: DeclaredClaim, verdict: Verdict) -> tuple[str, ...]:
     found = verdict.claim.estimate
-    low, high = verdict.interval
-    n = sorted({*found.n})
-    known = math.isfinite(found.standard_error)
     return (
         str(number),
         claim.text,
         verdict.status,
         general(found.value),
-        between(general(low), general(high)) if known else why_no_interval(found) or "unbounded",
+        interval(found, general),
         _claimed(claim),
-        str(n[0]) if len(n) == 1 else f"{n[0]} to {n[-1]}",
+        found.runs,
         p_value(verdict.p_value),
-        _seeds(verdict.seeds_needed),
+        seeds_in_words(verdict.seeds_needed),
         found.method,
         claim.source,
     )
@@ -86,9 +84,3 @@ def _spelled(value: Any) -> str:
     if isinstance(value, Mapping):
         return " ".join(f"{key}={_spelled(item)}" for key, item in value.items())
     return "/".join(map(show, value)) if isinstance(value, list | tuple) else show(value)
-
-
-def _seeds(needed: int | None) -> str:
-    if needed is None:
-        return ""
-    return f"about {needed}" if needed <= HOPELESS_ABOVE else f"over {HOPELESS_ABOVE:,}"

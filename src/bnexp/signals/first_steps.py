@@ -1,11 +1,13 @@
 """What an untrained network does with one batch: its first loss, its gradients, and whether it can learn it by heart.
 
-The functions marked ``_`` train or run the network that they are given; give them a copy.
+The functions marked ``_`` train or run the network that they are given; give them a copy. Their ``seconds`` are those
+that this thread computes, so that other programs on a machine do not decide what is found.
 """
 
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,6 +18,12 @@ from torch.nn import functional as F
 from bnexp.nn.initialize import LAYERS
 from bnexp.nn.losses import Loss
 from bnexp.nn.noise import Dropout
+
+SETTLED = 0.01
+"""Relative difference of the logits of both modes at which running statistics need no more passes."""
+
+PATIENCE = 50
+"""Passes in which that difference has to shrink by a tenth: with a momentum of 0.01 it nearly halves."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,7 @@ class Fit(NamedTuple):
 
     Attributes:
         step: the steps after which all answers were right for the first time, or None.
+        num_steps: the steps taken.
         accuracy: the best fraction of right answers, in training mode.
         loss: the last step's.
         unreached: parameters whose gradient was exactly 0 or missing in each of the first steps.
@@ -55,6 +64,7 @@ class Fit(NamedTuple):
     """
 
     step: int | None
+    num_steps: int
     accuracy: float
     loss: float
     unreached: tuple[str, ...]
@@ -90,8 +100,18 @@ def initial_loss_(model: nn.Module, task: Task) -> float:
     return float(F.cross_entropy(task.logits(model.train()), task.labels))
 
 
-def fit_(model: nn.Module, task: Task, optimizer: torch.optim.Optimizer, *, num_steps: int, gradient_steps: int) -> Fit:
+def fit_(
+    model: nn.Module,
+    task: Task,
+    optimizer: torch.optim.Optimizer,
+    *,
+    num_steps: int,
+    gradient_steps: int,
+    seconds: float,
+) -> Fit:
     """Train on one batch until every answer is right, ``num_steps`` steps at most, and watch the first gradients.
+
+    No step begins after so many ``seconds``, but for those whose gradients are watched.
 
     Gradients are watched over several steps, as some initializers start branches at 0 on purpose (Fixup) and a gradient
     reaches them after the first step. The bias of a layer in front of a norm is no unreached parameter: the norm
@@ -100,7 +120,8 @@ def fit_(model: nn.Module, task: Task, optimizer: torch.optim.Optimizer, *, num_
     model.train()
     trained = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
     reached, broken = set[str](), set[str]()
-    first, best, last = None, 0.0, math.nan
+    first, best, last, taken = None, 0.0, math.nan, 0
+    deadline = time.thread_time() + seconds
     for step in range(num_steps):
         logits = task.logits(model)
         loss = task.loss(logits, task.labels)
@@ -108,7 +129,8 @@ def fit_(model: nn.Module, task: Task, optimizer: torch.optim.Optimizer, *, num_
         best, last = max(best, accuracy), float(loss.detach())
         if first is None and accuracy == 1:
             first = step
-        if not math.isfinite(last) or (first is not None and step >= gradient_steps):
+        is_over = first is not None or time.thread_time() > deadline
+        if not math.isfinite(last) or (is_over and step >= gradient_steps):
             break
         loss.backward()
         if step < gradient_steps:
@@ -118,27 +140,35 @@ def fit_(model: nn.Module, task: Task, optimizer: torch.optim.Optimizer, *, num_
             nn.utils.clip_grad_norm_([parameter for _, parameter in trained], task.gradient_clip)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+        taken = step + 1
     subtracted = _biases_of_reached_layers(model, reached)
     unreached = tuple(name for name, _ in trained if name not in reached and name not in subtracted)
-    return Fit(first, best, last, unreached, tuple(sorted(broken)))
+    return Fit(first, taken, best, last, unreached, tuple(sorted(broken)))
 
 
 @torch.no_grad()
-def agreement_(model: nn.Module, task: Task, *, num_passes: int) -> Agreement:
+def agreement_(model: nn.Module, task: Task, *, num_passes: int, seconds: float) -> Agreement:
     """Compare the answers of training mode with those of evaluation mode, on one batch that the network has settled on.
 
-    ``num_passes`` forward passes in training mode let running statistics come to those of the batch. What is left is
-    the n / (n − 1) of the running variance over n values a channel, and what a norm does at random or in parts of the
-    batch.
+    Forward passes in training mode let running statistics come to those of the batch, until both modes answer alike
+    and the logits differ by less than 1 %, or no longer come nearer to each other; ``num_passes`` of them at most, and
+    none begins after so many ``seconds``. What is left is the n / (n − 1) of the running variance over n values a
+    channel, and what a norm does at random or in parts of the batch.
     """
-    model.train()
-    for _ in range(num_passes):
-        training = task.logits(model)
-    evaluation = task.logits(model.eval())
-    is_answer = training.isfinite().all(1) & evaluation.isfinite().all(1)
-    same = (is_answer & (training.argmax(1) == evaluation.argmax(1))).double().mean()
-    size = training.norm().clamp_min(torch.finfo(training.dtype).tiny)
-    return Agreement(float(same), float((evaluation - training).norm() / size))
+    deadline, before = time.thread_time() + seconds, math.inf
+    for number in range(1, num_passes + 1):
+        training, evaluation = task.logits(model.train()), task.logits(model.eval())
+        is_answer = training.isfinite().all(1) & evaluation.isfinite().all(1)
+        same = (is_answer & (training.argmax(1) == evaluation.argmax(1))).double().mean()
+        size = training.norm().clamp_min(torch.finfo(training.dtype).tiny)
+        found = Agreement(float(same), float((evaluation - training).norm() / size))
+        if (found.predictions == 1 and found.difference < SETTLED) or time.thread_time() > deadline:
+            break
+        if number % PATIENCE == 0:
+            if not found.difference < 0.9 * before:
+                break
+            before = found.difference
+    return found
 
 
 def _has_gradient(parameter: nn.Parameter) -> bool:

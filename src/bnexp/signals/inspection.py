@@ -81,7 +81,7 @@ class Inspection:
     Attributes:
         layers: in the order of computation.
         num_examples: size of the probe batch.
-        is_normalized: whether the network has a norm.
+        is_normalized: whether a norm holds the scale of its signals.
         initial_loss: of the probe batch, in training mode.
         expected_initial_loss: of logits that are all equal; ln(num_classes) for cross-entropy.
         jacobian_singular_values: the largest ones of ∂logits/∂input, mean over some examples.
@@ -137,7 +137,7 @@ def inspect(
         loss: the mean over the batch.
         init: the initializer that made its weights; None where something else did, and theory has nothing to say.
         activation: the network's nonlinearity.
-        is_normalized: whether it has a norm.
+        is_normalized: whether a norm holds the scale of its signals, as norms of weights alone do not.
     """
     seen = probe(model, inputs, targets, loss)
     measured = [_measured(layer) for layer in seen.layers]

@@ -12,7 +12,7 @@ Level = Literal["off", "light", "full"]
 LIMIT = 0.03
 """Largest share of the training time that ``auto`` lets the light signals take."""
 
-COST = 2.5
+COST = 3
 """What a probed example costs at level light, in trained examples (docs/signals.md has the measurements)."""
 
 

@@ -31,6 +31,9 @@ Levels = Annotated[Mapping[str, str], "levels"]
 """Levels of factors that choose arms of the factorial, ``{norm: batch}``."""
 Unit = Literal["steps", "epochs", "seconds"]
 
+SIGNED = ("gap/accuracy", "signal/hessian_largest")
+"""Metrics that may be negative."""
+
 
 def level(evidence: Evidence, *, a: ArmLabel, metric: Metric) -> Estimate:
     """The mean of one arm."""
@@ -53,7 +56,7 @@ def paired_difference(evidence: Evidence, *, a: ArmLabel, b: ArmLabel, metric: M
 def relative_difference(evidence: Evidence, *, a: ArmLabel, b: ArmLabel, metric: Metric) -> Estimate:
     """Mean of A over mean of B, less 1: 0.1 is 10 % more."""
     first, second = (sample_mean(evidence.values(arm, metric), evidence.resolution(arm, metric)) for arm in (a, b))
-    return ratio(first, second, offset=1.0)
+    return ratio(first, second, offset=1.0, least=-math.inf if metric in SIGNED else 0.0)
 
 
 def time_ratio(evidence: Evidence, *, a: ArmLabel, b: ArmLabel, unit: Unit) -> Estimate:

@@ -19,6 +19,7 @@ from bnexp.studies.job import train_job
 from bnexp.studies.plan import Job, Plan
 from bnexp.training.device import num_cores
 from bnexp.training.progress import Silence
+from bnexp.training.record import RunFolder
 from bnexp.workers import train_side_by_side
 
 Launch = Callable[[Sequence[Job]], list[str]]
@@ -67,7 +68,10 @@ def launch_here(
     outcomes = [""] * len(jobs)
 
     def note(number: int, result: dict[str, Any]) -> None:
-        outcomes[number] = f"failed: {result['error']}" if "error" in result else str(result["status"])
+        outcomes[number] = str(result["status"])
+        if "error" in result:
+            outcomes[number] = f"failed: {result['error']}"
+            RunFolder(jobs[number].path).write_death(result["error"])
         told(jobs[number], result)
 
     if at_a_time > 1:

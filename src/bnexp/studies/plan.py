@@ -193,13 +193,20 @@ def _with(study: Study, own: Mapping[str, str]) -> Study:
             raise ConfigError(f"seeds={own['seeds']} {rule}; seeds=5 takes the seeds 0 to 4")
         study = replace(study, seeds=seeds)
     if "target" in own:
-        value: Any = yaml.safe_load(own["target"])
+        value: Any = _number(own["target"])
         if study.target is None:
             raise ConfigError(f"target={own['target']}: study {study.name} has no target")
         if rule := violation(value, Finite):
             raise ConfigError(f"target={own['target']} {rule}; it is a value of {study.target.metric}")
         study = replace(study, target=replace(study.target, value=value))
     return study
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)  # YAML takes 1e-5 for a word
+    except ValueError:
+        return text
 
 
 def _refuse_collisions(study: Study, overrides: Sequence[str]) -> None:

@@ -19,7 +19,7 @@ ROW_BYTES = 600
 """Of an evaluation, in ``metrics.jsonl`` and TensorBoard's file."""
 
 HYDRA_SECONDS = 0.2
-"""For composing a run and handing it to a worker."""
+"""For composing a run once more and handing it to a worker, where one of Hydra's launchers does so."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ def estimate_cost(plan: Plan, jobs: Sequence[Job], num_processes: int) -> Cost:
         paths = {job.path for job in item.jobs} & waiting
         if paths:
             each, bytes_each = _probe(item)
+            each += HYDRA_SECONDS if plan.hydra else 0.0
             seconds, size = seconds + len(paths) * each, size + len(paths) * bytes_each
             waiting -= paths
     num_processes = min(num_processes, len(jobs))
@@ -59,7 +60,7 @@ def _probe(item: PlannedArm) -> tuple[float, float]:
     num_evaluations = settings["epochs"] / min(settings["eval_every"], settings["epochs"])
     evaluations = num_evaluations * (total - train)
     steps = item.jobs[0].num_steps * train / max(1, result["steps"])
-    return preparing + HYDRA_SECONDS + steps + evaluations, size + ROW_BYTES * num_evaluations
+    return preparing + steps + evaluations, size + ROW_BYTES * num_evaluations
 
 
 def _shortened(item: PlannedArm, folder: str) -> Config:

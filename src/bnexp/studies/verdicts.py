@@ -8,7 +8,7 @@ from typing import Any
 
 from bnexp.analysis.statistics.estimate import CONFIDENCE
 from bnexp.analysis.statistics.sample import ROUNDING
-from bnexp.analysis.statistics.verdict import HOPELESS_ABOVE, Claim, Verdict, judge
+from bnexp.analysis.statistics.verdict import Claim, Verdict, judge, seeds_in_words
 from bnexp.studies.claims import estimate
 from bnexp.studies.evidence import Evidence
 from bnexp.studies.study import DeclaredClaim
@@ -31,15 +31,14 @@ def row(verdict: Verdict) -> list[str]:
     """Return a verdict as cells of a table with :data:`HEADER`."""
     found = verdict.claim.estimate
     low, high = verdict.interval
-    n = sorted({*found.n})
     return [
         verdict.claim.name,
         verdict.status,
         _number(found.value),
-        f"{_number(low)} to {_number(high)}" if math.isfinite(found.standard_error) else found.note or "unbounded",
+        found.note or f"{_number(low)} to {_number(high)}",
         str(verdict.claim),
-        str(n[0]) if len(n) == 1 else f"{n[0]} to {n[-1]}",
-        _seeds(verdict.seeds_needed),
+        found.runs,
+        seeds_in_words(verdict.seeds_needed),
     ]
 
 
@@ -67,12 +66,6 @@ def _plain(claim: DeclaredClaim, verdict: Verdict) -> dict[str, Any]:
         }
     )
     return plain
-
-
-def _seeds(needed: int | None) -> str:
-    if needed is None:
-        return ""
-    return f"about {needed}" if needed <= HOPELESS_ABOVE else f"over {HOPELESS_ABOVE:,}"
 
 
 def _number(value: float) -> str:

@@ -98,6 +98,13 @@ class RunFolder:
         """Write ``result.json``, whole or not at all."""
         write_atomically(self.result, (json.dumps(finite(result), indent=2, ensure_ascii=False) + "\n").encode())
 
+    def write_death(self, error: str) -> None:
+        """Write the result of a run whose process died before it could, if the run had begun."""
+        if self.config.exists() and not self.result.exists():
+            fingerprint, _, seed = self.path.name.rpartition("-s")
+            own = {"fingerprint": fingerprint, "seed": int(seed), "metrics": {}}
+            self.write_result({"status": "failed", **own, "error": error})
+
     def read_result(self) -> dict[str, Any] | None:
         """Return the result, or None where there is none that can be read."""
         try:

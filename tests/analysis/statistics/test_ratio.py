@@ -50,3 +50,17 @@ def test_one_constant_arm_still_gives_an_interval_and_two_do_not():
     low, high = ratio(constant, sample_mean(B)).interval()
     assert 0 < low < 10 / B.mean() < high < math.inf
     assert ratio(constant, constant).interval() == (-math.inf, math.inf)
+
+
+def test_a_ratio_of_what_is_never_negative_ends_at_zero_and_is_else_the_same():
+    a, b = sample_mean([1.0, 1.0, 30.0]), sample_mean([20.0, 24.0, 19.0])
+    free, bounded = ratio(a, b), ratio(a, b, least=0.0)
+    assert free.interval()[0] < 0
+    assert bounded.interval() == (0.0, free.interval()[1])
+    assert ratio(a, b, offset=1.0, least=0.0).interval() == pytest.approx((-1.0, free.interval()[1] - 1))
+    assert bounded.distribution.cdf(0.0) == bounded.distribution.cdf(-1.0) == bounded.distribution.cdf(-math.inf) == 0
+    assert bounded.distribution.cdf(math.inf) == 1
+    assert bounded.p_value(0.7) == free.p_value(0.7)
+    assert ratio(sample_mean(A), b, least=0.0).interval() == ratio(sample_mean(A), b).interval()
+    vague = ratio(sample_mean([1.0, 1.1, 0.9]), sample_mean([-2.0, 0.5, 3.0]), least=0.0)
+    assert vague.interval() == (0.0, math.inf)

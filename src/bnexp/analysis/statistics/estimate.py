@@ -61,6 +61,12 @@ class Estimate:
         tail = (1 - confidence) / 2
         return self.distribution.ppf(tail), self.distribution.ppf(1 - tail)
 
+    @property
+    def runs(self) -> str:
+        """The number of runs of an arm, 10, or the least and the most, 8 to 10."""
+        least, most = min(self.n), max(self.n)
+        return str(least) if least == most else f"{least} to {most}"
+
     def p_value(self, threshold: float = 0.0) -> float:
         """Return the two-sided p-value of "the truth is ``threshold``": 2 min(C, 1 − C)."""
         below = self.distribution.cdf(threshold)

@@ -16,20 +16,22 @@ class Fieller:
     ρ is tested through the plain difference a − ρb: C(ρ) = F((ρb − a)/√(v_a + ρ² v_b)), F of Student's t. Solved for ρ,
     ρ = (ab + t √(v_a(b² − t² v_b) + v_b a²)) / (b² − t² v_b), unbounded once b lies within t of zero
     (Fieller 1954, "Some problems in interval estimation", JRSS B 16).
+    No ρ below ``least`` is possible: intervals end there, and so does C.
     """
 
     a: SampleMean
     b: SampleMean
     df: float
     offset: float
+    least: float
 
     def cdf(self, x: float) -> float:
         """Return C(x)."""
         from scipy.special import stdtr
 
         rho = x + self.offset
-        if math.isinf(rho):
-            return float(rho > 0)
+        if math.isinf(rho) or rho <= self.least:
+            return float(rho > self.least)
         scale = math.sqrt(self.a.variance + rho**2 * self.b.variance)
         gap = rho * self.b.value - self.a.value
         return float(stdtr(self.df, gap / scale)) if scale else (1 + math.copysign(1, gap)) / 2
@@ -42,14 +44,15 @@ class Fieller:
         a, b = self.a, self.b
         certain = b.value**2 - t**2 * b.variance
         if certain <= 0:
-            return math.copysign(math.inf, t)
+            return math.inf if t > 0 else self.least - self.offset
         root = math.sqrt(a.variance * certain + b.variance * a.value**2)
-        return (a.value * b.value + t * root) / certain - self.offset
+        return max(self.least, (a.value * b.value + t * root) / certain) - self.offset
 
 
-def ratio(a: SampleMean, b: SampleMean, offset: float = 0.0) -> Estimate:
+def ratio(a: SampleMean, b: SampleMean, offset: float = 0.0, least: float = -math.inf) -> Estimate:
     """Return E a / E b − ``offset`` with Fieller's interval and Satterthwaite's degrees of freedom.
 
+    ``least`` is the smallest ratio that there can be: 0 for what is never negative, such as times.
     Without an interval, and with the reason, for fewer than two runs of an arm, when all runs agree exactly, or when
     the mean of b is not above 0.
     """
@@ -59,4 +62,4 @@ def ratio(a: SampleMean, b: SampleMean, offset: float = 0.0) -> Estimate:
     if reason:
         return Estimate.without_interval(value - offset, n, reason)
     df = satterthwaite((a.variance, value**2 * b.variance), (a.df, b.df))
-    return Estimate(value - offset, Fieller(a, b, df, offset), n, "Fieller")
+    return Estimate(value - offset, Fieller(a, b, df, offset, least), n, "Fieller")

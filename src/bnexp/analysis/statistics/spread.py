@@ -18,7 +18,7 @@ def spread_ratio(a: Values, b: Values) -> Estimate:
     Brown & Forsythe's (1974, JASA 69) robust deviations, with Fieller's interval for their ratio: the F interval of two
     variances is wrong at any n unless the data are normal, and one unlucky run would decide it.
     """
-    return ratio(sample_mean(_deviations(a)), sample_mean(_deviations(b)))
+    return ratio(sample_mean(_deviations(a)), sample_mean(_deviations(b)), least=0.0)
 
 
 def between_ratio(a: Mapping[str, Values], b: Mapping[str, Values]) -> Estimate:
@@ -29,7 +29,7 @@ def between_ratio(a: Mapping[str, Values], b: Mapping[str, Values]) -> Estimate:
     The groups are those named, not a sample of all there might be; the noise of single runs is part of both spreads.
     Raises ValueError for fewer than two groups, or groups with unequal numbers of seeds.
     """
-    return ratio(sample_mean(between_groups(a)), sample_mean(between_groups(b)))
+    return ratio(sample_mean(between_groups(a)), sample_mean(between_groups(b)), least=0.0)
 
 
 def between_groups(groups: Mapping[str, Values]) -> NDArray[np.float64]:

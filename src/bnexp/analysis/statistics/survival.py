@@ -94,7 +94,7 @@ def time_ratio(a: Durations, b: Durations, horizon: float, resolution: float = 0
     if not any((arm.reached & (arm.times < horizon)).any() for arm in (a, b)):
         n = (len(a.times), len(b.times))
         return Estimate.without_interval(math.nan, n, "no run of either arm reached the target before the horizon")
-    return ratio(restricted_mean(a, horizon, resolution), restricted_mean(b, horizon, resolution))
+    return ratio(restricted_mean(a, horizon, resolution), restricted_mean(b, horizon, resolution), least=0.0)
 
 
 def log_rank(a: Durations, b: Durations) -> LogRank:

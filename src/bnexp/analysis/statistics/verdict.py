@@ -43,8 +43,8 @@ class Claim:
 class Verdict:
     """The answer to one claim: ``interval`` is the plain 95 % one, ``p_value`` is adjusted for the other claims.
 
-    ``seeds_needed`` (per arm) is None where the verdict stands, or where no number can be given. ``finding`` is the reason
-    in words, ``explanation`` that reason with all the numbers.
+    ``seeds_needed`` (per arm) is None where the verdict stands, or where no number can be given. ``finding`` is the
+    reason in words, ``explanation`` that reason with all the numbers.
     """
 
     claim: Claim
@@ -54,6 +54,13 @@ class Verdict:
     seeds_needed: int | None
     finding: str
     explanation: str
+
+
+def seeds_in_words(needed: int | None) -> str:
+    """Write how many seeds an arm a verdict would need: about so many, over 1,000, or nothing where it stands."""
+    if needed is None:
+        return ""
+    return f"about {needed}" if needed <= HOPELESS_ABOVE else f"over {HOPELESS_ABOVE:,}"
 
 
 def judge(claims: Sequence[Claim]) -> list[Verdict]:
@@ -89,7 +96,7 @@ def _verdict(claim: Claim, sides: tuple[float, float], p: float, num_claims: int
     else:
         finding = "the interval reaches over the bound of what is claimed"
     if needed is not None:
-        finding += f"; needs {f'about {needed}' if needed <= HOPELESS_ABOVE else 'over 1,000'} seeds an arm"
+        finding += f"; needs {seeds_in_words(needed)} seeds an arm"
     explanation = _explain(claim, interval, finding, p, num_claims)
     return Verdict(claim, "undecided", interval, p, needed, finding, explanation)
 

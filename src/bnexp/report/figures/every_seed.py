@@ -20,7 +20,7 @@ def draw_every_seed(outcome: Outcome) -> Figure:
     """Draw a row for each arm: runs below, mean and 95 % interval above; a cross is a run that diverged."""
     from matplotlib.figure import Figure
 
-    arms = outcome.different_arms
+    arms = outcome.drawn_arms
     figure = Figure(figsize=(NARROW, 1.0 + 0.42 * len(arms)), layout="constrained")
     axes = figure.add_subplot()
     shown = [value for arm in arms for value in outcome.values(arm.label)]
@@ -40,9 +40,10 @@ def draw_every_seed(outcome: Outcome) -> Figure:
 
 
 def _row(axes: Axes, outcome: Outcome, label: str, row: int) -> None:
-    runs = [(run.status, value) for run in outcome.evidence.runs[label] if (value := measure(run)["test/accuracy"])]
+    measured = ((run.status, measure(run)["test/accuracy"]) for run in outcome.evidence.runs[label])
+    runs = [(status, value) for status, value in measured if value is not None]
     height = row + 0.14 + 0.2 * np.linspace(-0.5, 0.5, len(runs)) if len(runs) > 1 else np.array([row + 0.14])
-    for (status, value), y in zip(runs, height, strict=False):
+    for (status, value), y in zip(runs, height, strict=True):
         if status == "diverged":
             axes.plot(value, y, "x", color=PALETTE[1], markersize=6, markeredgewidth=1.6)
         else:

@@ -14,10 +14,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+MOST_LINES = 14
+"""Families that are drawn: of more one could not be told from another."""
+
+
 def draw_accuracy(found: Sweep) -> Figure:
     """Draw the mean test accuracy over the rate, a band from the lowest run to the highest, every run as a point."""
     figure, axes = _axes(found)
-    for index, family in enumerate(found.families):
+    for index, family in enumerate(found.families[:MOST_LINES]):
         style = level_style(index)
         tests = {rate: [t.test for t in found.trials if (t.arm, t.lr) == (family, rate)] for rate in found.rates}
         known = [(rate, values) for rate, values in tests.items() if values]
@@ -35,7 +39,7 @@ def draw_accuracy(found: Sweep) -> Figure:
 def draw_divergence(found: Sweep) -> Figure:
     """Draw the share of runs that diverged, or stayed where guessing would be, over the rate."""
     figure, axes = _axes(found)
-    for index, family in enumerate(found.families):
+    for index, family in enumerate(found.families[:MOST_LINES]):
         trials = [trial for trial in found.trials if trial.arm == family]
         rates = sorted({trial.lr for trial in trials})
         diverged = [np.mean([trial.diverged for trial in trials if trial.lr == rate]) for rate in rates]
@@ -57,7 +61,7 @@ def _axes(found: Sweep) -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure
     from matplotlib.ticker import NullLocator
 
-    figure = Figure(figsize=(NARROW, 3.4 + 0.2 * -(-len(found.families) // 2)), layout="constrained")
+    figure = Figure(figsize=(NARROW, 3.4 + 0.2 * -(-min(len(found.families), MOST_LINES) // 2)), layout="constrained")
     axes = figure.add_subplot()
     axes.set_xscale("log")
     axes.xaxis.set_minor_locator(NullLocator())

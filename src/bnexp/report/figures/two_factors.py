@@ -36,7 +36,7 @@ def draw_heat_map(grid: Grid) -> Figure:
         light = known and sum(colormaps["cividis"](scale(value))[:3]) < 1.5
         text = f"{value:.3f}" if known else "–"
         colour = LIGHT_TEXT if light else DARK_TEXT if known else INK
-        axes.text(j + 0.5, i + 0.5, text, ha="center", va="center", color=colour)
+        axes.text(j + 0.5, i + 0.5, text, ha="center", va="center", color=colour, fontsize=min(9.5, 93 / len(columns)))
     axes.set_xticks(np.arange(len(columns)) + 0.5, [short(name, 14) for name in columns])
     axes.set_yticks(np.arange(len(rows)) + 0.5, [short(name, 20) for name in rows])
     if max(map(len, columns)) * len(columns) > 50:
