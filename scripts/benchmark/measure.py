@@ -32,10 +32,12 @@ def arguments(question: str, **numbers: int) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def by_turns(contenders: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Let each contender measure itself once in every round; a first round warms up and does not count."""
+def by_turns(
+    contenders: Mapping[str, Callable[[], float]], rounds: int, *, warm_up: bool = True
+) -> dict[str, list[float]]:
+    """Let each contender measure itself once in every round; a first round may warm up, and does not count then."""
     found: dict[str, list[float]] = {name: [] for name in contenders}
-    for turn in range(rounds + 1):
+    for turn in range(0 if warm_up else 1, rounds + 1):
         for name, measure in contenders.items():
             value = measure()
             if turn > 0:

@@ -71,7 +71,7 @@ def two_at_once(make: Callable[..., Callable[[], float]], *arguments: str) -> Ca
 
 
 def main() -> None:
-    asked = arguments(QUESTION, rounds=7)
+    asked = arguments(QUESTION, rounds=5)
     prepared = experiment()
     torch.set_flush_denormal(True)
     found = by_turns({"bare loop": bare_loop(prepared), "bnexp's step": step_loop(prepared)}, asked.rounds)

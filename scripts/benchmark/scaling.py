@@ -26,15 +26,17 @@ def main() -> None:
         images = round(6400 * 0.9 * 0.9 * subset)
         contenders[f"an epoch of {images} images"] = partial(_seconds, images, f"dataset.subset={subset}")
     for width in (8, 16, 32, 64):
-        contenders[f"1,000 images at width {width}"] = partial(_seconds, 1000, f"model.width={width}")
+        contenders[f"1,000 images at width {width}"] = partial(
+            _seconds, 1000, f"model.width={width}", "dataset.subset=0.25"
+        )
     found = by_turns(contenders, asked.rounds)
     with TemporaryDirectory() as folder:
-        found |= by_turns({f"a sweep of {runs} runs": sweep(runs, folder) for runs in (4, 16, 64)}, asked.rounds)
+        found |= by_turns({f"a sweep of {runs} runs": sweep(runs, folder) for runs in (4, 16, 32)}, asked.rounds)
     publish(QUESTION, {name: spread(values) | {"unit": "s"} for name, values in found.items()})
 
 
-def _seconds(images: int, word: str) -> float:
-    return images / bnexp_run(word)()
+def _seconds(images: int, *words: str) -> float:
+    return images / bnexp_run(*words)()
 
 
 if __name__ == "__main__":

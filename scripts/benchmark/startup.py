@@ -36,7 +36,7 @@ optimizer.step()
 
 
 def main() -> None:
-    asked = arguments(QUESTION, rounds=7)
+    asked = arguments(QUESTION, rounds=5)
     with TemporaryDirectory() as folder:
         words = ["train", "model=convnet", "init=he", "norm=batch", f"output_dir={folder}", "rerun=true"]
         found = by_turns(

@@ -26,6 +26,7 @@ def main() -> None:
                 "Hydra basic + Lightning": process([*peer, "loop=lightning"]),
             },
             asked.rounds,
+            warm_up=False,  # every contender is a process that starts anew
         )
     rows = {f"{name}, {asked.runs} runs": spread(values) | {"unit": "s"} for name, values in found.items()}
     for peer_name in ("plain script", "Lightning"):

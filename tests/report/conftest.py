@@ -34,7 +34,7 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class FakeRun:
-    """What a run recorded: an evaluation every 10 steps, and its test accuracy."""
+    """What a run recorded: an evaluation every ``steps`` steps, and its test accuracy."""
 
     val: Sequence[float]
     test: float
@@ -42,6 +42,7 @@ class FakeRun:
     losses: Sequence[float | None] | None = None
     status: str = "done"
     step_seconds: float = 0.01
+    steps: int = 10
     notes: Sequence[str] = field(default_factory=tuple)
 
 
@@ -87,9 +88,9 @@ def write_run(folder: Path, seed: int, run: FakeRun) -> None:
     losses = run.losses or [1.0 - value for value in run.val]
     rows = [
         {
-            "step": 10 * epoch,
+            "step": run.steps * epoch,
             "epoch": float(epoch),
-            "seconds": 10 * epoch * run.step_seconds,
+            "seconds": run.steps * epoch * run.step_seconds,
             "train/loss": loss,
             "train/accuracy": train[epoch - 1],
             "val/loss": loss,
@@ -114,9 +115,9 @@ def write_run(folder: Path, seed: int, run: FakeRun) -> None:
         },
         "environment": ENVIRONMENT,
         "notes": [*run.notes],
-        "steps": 10 * len(rows),
+        "steps": run.steps * len(rows),
         "epochs": float(len(rows)),
-        "seconds": {"train": 10 * len(rows) * run.step_seconds, "total": 1.0},
+        "seconds": {"train": run.steps * len(rows) * run.step_seconds, "total": 1.0},
     }
     if run.status in ("failed", "interrupted"):
         result |= {"metrics": {}, "error": "OSError: no <b>disk</b>"}

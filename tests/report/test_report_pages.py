@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -216,8 +217,6 @@ def test_many_arms_get_a_pane_each_and_stay_in_the_page(make_outcome: MakeOutcom
 
 
 def test_arms_that_share_their_runs_are_drawn_and_compared_once(make_outcome: MakeOutcome) -> None:
-    from dataclasses import replace
-
     outcome = make_outcome(two_arms(), {"A": runs(0.9, 0.8, 0.85), "B": runs(0.9, 0.8, 0.85)})
     first, second = outcome.plan.arms
     twin = replace(outcome, plan=replace(outcome.plan, arms=(replace(first, jobs=second.jobs), second)))
@@ -248,6 +247,21 @@ def test_a_run_that_got_nothing_right_is_a_point_too(make_outcome: MakeOutcome) 
         sign: sorted(float(line.get_xdata()[0]) for line in axes.lines if line.get_marker() == sign) for sign in "ox"
     }
     assert shown == {"o": [0.0, 0.25, 0.5], "x": [0.0, 0.1]}
+
+
+def test_times_are_in_epochs_where_arms_have_different_numbers_of_steps(make_outcome: MakeOutcome) -> None:
+    quick = [FakeRun([0.5, 0.8, 0.9], 0.9, steps=1) for _ in range(3)]
+    outcome = make_outcome(two_arms(target={"value": 0.7}), {"A": quick, "B": runs(0.9, 0.8, 0.6)})
+    first, second = outcome.plan.arms
+    shorter = replace(first, jobs=tuple(replace(job, num_steps=3) for job in first.jobs))
+    mixed = replace(outcome, plan=replace(outcome.plan, arms=(shorter, second)))
+    for page in pages(mixed):
+        [table] = page.tables["Time to target"]
+        assert table[0][2:4] == ["median epochs", "mean epochs"]
+        # Evaluations lie 1 epoch apart: A arrives at 2, 2, 2, and B at 2, 2 and not until 3, where its budget ends.
+        assert [row[1:4] for row in table[1:]] == [["3 of 3", "2", "2"], ["2 of 3", "2", "2.33"]]
+        assert any("up to 3 epochs" in text for text in page.texts["Time to target"])
+    assert "target-epochs.svg" in figures_of(mixed)
 
 
 def test_curves_that_are_damaged_are_named(make_outcome: MakeOutcome) -> None:

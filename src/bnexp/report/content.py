@@ -24,7 +24,7 @@ from bnexp.report.outcome import Outcome
 from bnexp.report.provenance import provenance_section
 from bnexp.report.rate_table import rate_blocks, sweep
 from bnexp.report.signal_section import signal_sections
-from bnexp.report.time_table import time_blocks
+from bnexp.report.time_table import time_blocks, time_unit
 from bnexp.report.verdict_table import verdict_section
 
 NO_RUN = "No run has finished."
@@ -83,7 +83,8 @@ def _times(outcome: Outcome, folder: Path) -> Section:
     if outcome.target is None or not arms:
         return Section("times", "Time to target", blocks)
     drawn = []
-    units = {"steps": "training steps"} | ({} if are_many(arms) else {"seconds": "seconds of training"})
+    shown: str = time_unit(outcome)
+    units = {shown: f"training {shown}"} | ({} if are_many(arms) else {"seconds": "seconds of training"})
     for unit, words in units.items():
         durations = {arm.label: outcome.evidence.durations(arm.label, unit) for arm in arms}
         caption = (

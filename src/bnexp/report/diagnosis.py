@@ -23,13 +23,14 @@ COLUMNS = (
 )
 
 READING = (
-    "The first rule that holds is given. (1) A run diverged. (2) The training accuracy is that of guessing: at most "
-    f"three standard errors above the share of the most frequent class. (3) The gap is {GAP:g} or more: regularize. "
-    f"(4) The training accuracy is below {LOW:g} and in at least half of the runs the last validation loss is the "
-    f"lowest: train longer first. (5) The training accuracy is below {LOW:g}: more capacity. (6) Else nothing stands "
-    "out. The gap is training less validation accuracy at the last evaluation; training accuracy is the mean over "
-    "the steps since the evaluation before, with dropout and augmentation on where an arm has them. These are rules "
-    "of thumb, without intervals."
+    "The first rule that holds is given. (1) A run diverged. (2) A run's training accuracy is that of guessing: at "
+    "most three standard errors above the share of the most frequent class. "
+    f"(3) The gap is {GAP:g} or more: regularize. "
+    f"(4) Both accuracies are below {LOW:g} and in at least half of the runs the last validation loss is the lowest: "
+    f"train longer first. (5) Both accuracies are below {LOW:g}: more capacity. (6) Else nothing stands out. "
+    "The gap is training less validation accuracy at the last evaluation; training accuracy is the mean over the "
+    "steps since the evaluation before, with dropout and augmentation on where an arm has them. These are rules of "
+    "thumb, without intervals."
 )
 
 
@@ -42,26 +43,25 @@ def diagnosis_section(outcome: Outcome) -> Section:
     return Section("diagnosis", "Diagnosis", (Table(COLUMNS, tuple(rows)), READING))
 
 
-def diagnose(train: float, gap: float, ceiling: float, share_diverged: float, share_improving: float) -> str:
+def diagnose(train: float, gap: float, share_diverged: float, share_guessing: float, share_improving: float) -> str:
     """Return the diagnosis of an arm.
 
     Args:
         train: mean training accuracy at the last evaluation; NaN where it is unknown.
         gap: mean of training less validation accuracy there.
-        ceiling: the accuracy up to which an arm may be guessing.
         share_diverged: share of its runs that diverged.
+        share_guessing: share of its runs whose training accuracy guessing may reach.
         share_improving: share of its runs whose last validation loss is the lowest.
     """
     if share_diverged:
-        often = "diverges" if share_diverged == 1 else f"diverges in {share_diverged:.0%} of the runs"
-        return f"training {often}: a lower learning rate, another init or a norm"
+        return f"training diverges{_often(share_diverged)}: a lower learning rate, another init or a norm"
     if not math.isfinite(train + gap):
         return "unknown: no training accuracy was recorded"
-    if train <= ceiling:
-        return "does not train: guesses; look at learning rate, init and norm before capacity"
+    if share_guessing:
+        return f"does not train{_often(share_guessing)}: look at learning rate, init and norm before capacity"
     if gap >= GAP:
         return "overfits: regularize (more data, augmentation, weight decay, dropout, early stopping)"
-    if train < LOW:
+    if max(train, train - gap) < LOW:
         return "still improving: train longer first" if share_improving >= 0.5 else "underfits: more capacity"
     return "nothing stands out"
 
@@ -73,10 +73,14 @@ def _row(outcome: Outcome, item: PlannedArm) -> tuple[str, ...]:
         _mean(outcome.values(label, metric)) for metric in ("train/accuracy", "val/accuracy", "gap/accuracy")
     )
     ceiling = chance_ceiling(item.chance, item.num_examples["train"])
-    diverged = outcome.evidence.arms[label].num_diverged / len(runs)
-    improving = sum(map(_improving, runs)) / len(runs)
-    finding = diagnose(train, gap, ceiling, diverged, improving)
+    guessing = sum(value <= ceiling for value in outcome.values(label, "train/accuracy"))
+    counts = outcome.evidence.arms[label].num_diverged, guessing, sum(map(_improving, runs))
+    finding = diagnose(train, gap, *(count / len(runs) for count in counts))
     return (label, accuracy(train), accuracy(val), points(gap), finding)
+
+
+def _often(share: float) -> str:
+    return "" if share == 1 else f" in {share:.0%} of the runs"
 
 
 def _mean(values: list[float]) -> float:
