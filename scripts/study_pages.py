@@ -1,10 +1,11 @@
 """Write docs/studies/ and docs/claims.md from finished studies.
 
     bnexp study case_study                     # … and others
-    python scripts/study_pages.py              # or: … OUTPUTS DOCS; else outputs and docs
+    python scripts/study_pages.py              # or: … OUTPUTS DOCS REMARK; else outputs and docs
 
 Reads ``OUTPUTS/studies/*/`` and the ``result.json`` of their runs, and ``DOCS/claims.yaml``. A study that has not come
-to its end is named and left out. Pages are written anew; nothing is computed but means, sums and intervals.
+to its end is named and left out. Pages are written anew; nothing is computed but means, sums and intervals. REMARK is
+what the records do not know, of the machine say; it goes onto every page.
 """
 
 from __future__ import annotations
@@ -60,12 +61,12 @@ class Finished:
         return [(json.loads(file.read_text("utf-8")), file.stat().st_mtime) for file in files if file.exists()]
 
 
-def main(outputs: Path, docs: Path) -> int:
+def main(outputs: Path, docs: Path, remark: str = "") -> int:
     studies, left_out = read_studies(outputs / "studies")
     pages = docs / "studies"
     pages.mkdir(parents=True, exist_ok=True)
     for study in studies:
-        (pages / f"{study.title}.md").write_text(study_page(study), encoding="utf-8")
+        (pages / f"{study.title}.md").write_text(study_page(study, remark), encoding="utf-8")
     (pages / "README.md").write_text(index_page(studies), encoding="utf-8")
     claims = yaml.safe_load((docs / "claims.yaml").read_text("utf-8"))
     (docs / "claims.md").write_text(claims_page(claims, studies), encoding="utf-8")
@@ -91,7 +92,7 @@ def read_studies(folder: Path) -> tuple[list[Finished], list[str]]:
     return found, left_out
 
 
-def study_page(study: Finished) -> str:
+def study_page(study: Finished, remark: str) -> str:
     plan = study.plan
     sources = ", ".join(f"[{name}](../claims.md#{name.lower()})" for name in map(escaped, plan["source"])) or NONE
     config = choices([config_dir()], "study").get(plan["name"])
@@ -111,7 +112,7 @@ def study_page(study: Finished) -> str:
         "## Arms",
         table(("arm", "n", "diverged", "test accuracy, mean ± 95 % CI", "parameters"), arm_rows(study)),
         "## Runs",
-        "\n".join(f"- {line}" for line in run_lines(study)),
+        "\n".join(f"- {line}" for line in (*run_lines(study), *([escaped(remark)] if remark else []))),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -262,5 +263,5 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 if __name__ == "__main__":
-    arguments = [Path(word) for word in sys.argv[1:]] or [Path("outputs"), Path("docs")]
-    sys.exit(main(*arguments))
+    given = [*sys.argv[1:], *("outputs", "docs", "")[len(sys.argv) - 1 :]]
+    sys.exit(main(Path(given[0]), Path(given[1]), *given[2:]))

@@ -206,3 +206,10 @@ def test_studies_and_the_table_agree_on_who_tests_what() -> None:
     assert {(claim["id"], name) for claim in CLAIMS for name in claim.get("studies", [])} == declared
     for name, study in STUDIES.items():
         assert {*study["source"]} == {claim["source"] for claim in study["claims"]}, name
+
+
+def test_a_remark_stands_on_every_page(pages: ModuleType, outputs: Path, docs: Path) -> None:
+    pages.main(outputs, docs, "measured by <candlelight>")
+    assert "- measured by &lt;candlelight&gt;\n" in (docs / "studies" / "mine.md").read_text()
+    pages.main(outputs, docs)
+    assert "candlelight" not in (docs / "studies" / "mine.md").read_text()
