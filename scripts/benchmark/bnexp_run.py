@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,9 @@ from bnexp.run import run
 from bnexp.training.progress import Silence
 
 HERE = Path(__file__).parent
+OUTPUTS = Path(tempfile.gettempdir()) / f"bnexp-benchmark-{os.getpid()}"
+"""Where a run goes until it has been measured."""
+
 WORDS = (
     "dataset=photographs",
     "dataset.test_fraction=0.1",
@@ -29,9 +33,8 @@ WORDS = (
 
 
 def experiment(*words: str) -> Experiment:
-    """Prepare the measured configuration, changed by ``words``; its run folder is a temporary one."""
-    folder = tempfile.mkdtemp(prefix="bnexp-benchmark-")
-    return prepare(*compose_run([*WORDS, *words, f"output_dir={folder}", "rerun=true"], [HERE / "configs"]))
+    """Prepare the measured configuration, changed by ``words``."""
+    return prepare(*compose_run([*WORDS, *words, f"output_dir={OUTPUTS}", "rerun=true"], [HERE / "configs"]))
 
 
 def bnexp_run(*words: str) -> Callable[[], float]:
@@ -40,6 +43,7 @@ def bnexp_run(*words: str) -> Callable[[], float]:
     def measure() -> float:
         prepared = experiment(*words)
         result = run(prepared, Silence)
+        shutil.rmtree(OUTPUTS)
         return float(result["steps"] * prepared.settings.batch_size / result["seconds"]["train"])
 
     return measure
