@@ -73,6 +73,9 @@ def _time_row(outcome: Outcome, arm: Arm, durations: Mapping[str, Durations], ho
     reached = f"{own.reached.sum()} of {len(own.times)}"
     if not math.isfinite(horizon):  # every run diverged
         return (arm.label, reached, _median(own, unit), *[NONE] * (len(COLUMNS) - 2))
+    # Equal budgets of steps end after different seconds: where fewer than half of the runs arrived, a median in seconds
+    # would hang on which of them were cut off first.
+    seconds = outcome.evidence.durations(arm.label, "seconds") if kaplan_meier(own).median is not None else None
     area = restricted_mean(own, horizon, outcome.evidence.grid(arm.label, unit))
     found = contrast([area], [1.0], "Greenwood")
     low, high = found.interval()
@@ -83,7 +86,7 @@ def _time_row(outcome: Outcome, arm: Arm, durations: Mapping[str, Durations], ho
         _written(found.value, unit),
         why_no_interval(found) or between(_written(max(low, 0.0), unit), _written(min(high, horizon), unit)),
         *_pace(outcome, arm, durations, horizon),
-        _median(outcome.evidence.durations(arm.label, "seconds"), "seconds"),
+        NONE if seconds is None else _median(seconds, "seconds"),
     )
 
 
