@@ -70,7 +70,7 @@ def why_no_interval(estimate: Estimate) -> str:
         return "no run"
     if min(estimate.n) == 1:
         return "one run"
-    words = {"agree": "no spread", "reached": "no run arrived", "diverged": "some diverged"}
+    words = {"agree": "no spread", "reached": "no run arrived", "diverged": "some diverged", "have no": "not recorded"}
     return next((word for sign, word in words.items() if sign in estimate.note), "unknown")
 
 

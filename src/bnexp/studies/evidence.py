@@ -84,10 +84,10 @@ class Evidence:
         chosen = [run for run in self.runs[label] if seeds is None or run.seed in seeds]
         found = [measure(run)[metric] for run in chosen]
         numbers = [value for value in found if value is not None]
-        if missing := len(found) - len(numbers):
-            raise ValueError(
-                f"{missing} of {len(found)} runs of {label} have no {metric}: they diverged, or did not record it"
-            )
+        missing = [run for run, value in zip(chosen, found, strict=True) if value is None]
+        if missing:
+            reason = "diverged and " if all(run.status == "diverged" for run in missing) else ""
+            raise ValueError(f"{len(missing)} of {len(found)} runs of {label} {reason}have no {metric}")
         return numbers
 
     def seeds(self, *labels: str) -> list[int]:
