@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -27,8 +28,8 @@ Told = Callable[[int, dict[str, Any]], None]
 """Is told the number and the result of each run that has ended."""
 
 CONTEXT = multiprocessing.get_context("forkserver")
-SECONDS_TO_END = 10.0
-"""What a worker that is to stop has to write down how far its run is."""
+SECONDS_TO_END = 5.0
+"""What the workers have, all together, to write down how far their runs are when they are to stop."""
 
 
 @contextmanager
@@ -98,8 +99,9 @@ class _Workers:
         """Stop all processes; a run that is under way writes down that it was interrupted."""
         for process in self.processes.values():
             process.terminate()
+        deadline = time.monotonic() + SECONDS_TO_END
         for process in self.processes.values():
-            process.join(SECONDS_TO_END)
+            process.join(max(0.0, deadline - time.monotonic()))
             process.kill()
 
 

@@ -15,8 +15,10 @@ from tests.reliability.small import ROWS
 
 import bnexp
 from bnexp.cli.main import main
+from bnexp.config.targets import resolve
 from bnexp.data.cache import cached
 from bnexp.data.download import Archive, obtain
+from bnexp.errors import ConfigError
 
 TARGETS = [
     *("os.system", "posix.system", "os.popen", "os.execv", "subprocess.run", "subprocess.Popen", "pty.spawn"),
@@ -49,6 +51,12 @@ def choice(group, name, text):
 
 
 @pytest.mark.parametrize("target", TARGETS)
+def test_a_target_that_is_no_part_of_a_network_is_refused(target):
+    with pytest.raises(ConfigError, match=re.escape(f"norm._target_={target}")):
+        resolve(target, "norm")
+
+
+@pytest.mark.parametrize("target", ["os.system", "builtins.open", "bnexp.data.cache.os.remove"])
 def test_a_target_that_is_no_part_of_a_network_is_not_called(canary, capsys, target):
     words = f"_target_: {target}\ncommand: touch {canary}\npath: {canary}\nfile: {canary}\nname: {canary}\n"
     choice("norm", "evil", words)
