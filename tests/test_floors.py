@@ -26,6 +26,7 @@ FLOORS = {
     "config": 3,
     "environment": 3,
     "experiment": 3,
+    "replicas": 3,
     "report": 3,
     "run": 3,
     "studies": 3,

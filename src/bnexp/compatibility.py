@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
@@ -39,6 +41,18 @@ def check_batches(config: Config, choices: Mapping[str, str], batch_size: int, d
         raise ConfigError(
             f"augment={choices['augment']} needs images; dataset={choices['dataset']} has rows: use augment=none"
             + (", or augment.padding=null" if plan.shares is not None else "")
+        )
+
+
+def check_launch(settings: Settings, device: torch.device) -> None:
+    """Raise :class:`ConfigError` where steps cannot be launched as asked for: by a graph, or as compiled kernels."""
+    if settings.graph == "on" and device.type != "cuda":
+        raise ConfigError(f"training.graph=on needs a CUDA device, not {device}; use training.graph=auto")
+    compilers = [os.environ.get("CXX") or "", "g++", "clang++", "cl"]
+    if settings.compile and device.type == "cpu" and not any(map(shutil.which, filter(None, compilers))):
+        raise ConfigError(
+            "training.compile=true needs a C++ compiler, and none is found; install g++ or clang++, or use "
+            "training.compile=false"
         )
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from bnexp.compatibility import check_batches, check_memory, check_network, check_optimizer
+from bnexp.compatibility import check_batches, check_launch, check_memory, check_network, check_optimizer
 from bnexp.config.check import Config, check
 from bnexp.config.fingerprint import fingerprint, run_path
 from bnexp.config.targets import build, parameters, resolve
@@ -84,6 +84,7 @@ def prepare(config: Config, choices: Mapping[str, str]) -> Experiment:
     check(config, choices)
     settings: Settings = build(config["training"], "training")
     device = choose_device(settings.device)
+    check_launch(settings, device)
     of_precision = probe_bf16() if settings.precision == "bf16" and device.type == "cpu" else ()
     _check_writable(Path(config["output_dir"]))
     network = _network(config, choices, settings)

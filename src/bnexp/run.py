@@ -1,10 +1,10 @@
-"""Training an experiment in its run folder: once, or the rest of it, or not again."""
+"""Training experiments in their run folders: once, or the rest of it, or not again."""
 
 from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from copy import deepcopy
 from typing import Any
@@ -21,12 +21,15 @@ from bnexp.experiment import Experiment
 from bnexp.nn.noise import draw_noise_from_
 from bnexp.seeding import derive_seed, generator
 from bnexp.training.device import choose_device, choose_threads
+from bnexp.training.graph import GraphedSteps
+from bnexp.training.lockstep import train_in_lockstep
 from bnexp.training.loop import Training
 from bnexp.training.owner import owned
 from bnexp.training.progress import Reporter, reporter
 from bnexp.training.record import FINISHED, RunFolder
 from bnexp.training.state import Parts
-from bnexp.training.timeout import time_limit
+from bnexp.training.stretch import Run, take_step_by_step
+from bnexp.training.timeout import TimeLimit
 
 Reporting = Callable[[str], AbstractContextManager[Reporter]]
 """Makes a reporter for the run of a name."""
@@ -42,6 +45,28 @@ def run(experiment: Experiment, reporting: Reporting = reporter) -> dict[str, An
     Raises:
         ConfigError: where the output folder cannot be written.
     """
+    return run_together([experiment], reporting)[0]
+
+
+def run_together(experiments: Sequence[Experiment], reporting: Reporting = reporter) -> list[dict[str, Any]]:
+    """Do for each of several experiments, equal but for their seeds, what :func:`run` does for one, in lockstep.
+
+    On a GPU their steps are branches of one graph, elsewhere they take turns. Each has the numbers that it has alone.
+    What fails in company is tried once more alone, so that no run fails for another's sake.
+    """
+    settings = experiments[0].settings
+    runs = [_run(experiment, reporting) for experiment in experiments]
+    if choose_device(settings.device).type != "cuda" or settings.graph == "off":
+        return train_in_lockstep(runs, take_step_by_step, at_once=1)
+    results = train_in_lockstep(runs, GraphedSteps(required=settings.graph == "on"), at_once=len(runs))
+    if len(runs) > 1:
+        failed = [index for index, result in enumerate(results) if result["status"] == "failed"]
+        for index in failed:
+            results[index] = run(experiments[index], reporting)
+    return results
+
+
+def _run(experiment: Experiment, reporting: Reporting) -> Run:
     config, folder = experiment.config, RunFolder(experiment.path)
     if (obstacle := folder.obstacle()) is not None:
         raise ConfigError(f"{obstacle} is a folder, and a file of the run belongs there; remove the folder")
@@ -58,7 +83,7 @@ def run(experiment: Experiment, reporting: Reporting = reporter) -> dict[str, An
             return result | {"repeated": False}
         with owned(folder.owner):
             _start(experiment, folder)
-            return _train(experiment, folder, reporting)
+            return (yield from _train(experiment, folder, reporting))
 
 
 def _answers(result: dict[str, Any], experiment: Experiment) -> bool:
@@ -77,7 +102,7 @@ def _start(experiment: Experiment, folder: RunFolder) -> None:
         raise ConfigError(f"{error.filename or folder.path} cannot be written: {error.strerror}") from error
 
 
-def _train(experiment: Experiment, folder: RunFolder, reporting: Reporting) -> dict[str, Any]:
+def _train(experiment: Experiment, folder: RunFolder, reporting: Reporting) -> Run:
     config = experiment.config
     device = choose_device(experiment.settings.device)
     _set_numerics(experiment)
@@ -91,17 +116,11 @@ def _train(experiment: Experiment, folder: RunFolder, reporting: Reporting) -> d
         "notes": list(experiment.notes),
     }
     training: Training | None = None
+    limit = TimeLimit(experiment.settings.timeout)
     try:
-        with reporting(experiment.name) as told, time_limit(experiment.settings.timeout):
-            training = Training(
-                _parts(experiment, device),
-                experiment.settings,
-                seed=config["seed"],
-                name=experiment.path.name,
-                folder=folder,
-                reporter=told,
-            )
-            result |= training.run(_hyperparameters(experiment))
+        with reporting(experiment.name) as told, limit.running():
+            training = make_training(experiment, folder, told, limit)
+            result |= yield from training.run(_hyperparameters(experiment))
     except (Exception, SystemExit) as error:
         result["error"] = f"{type(error).__name__}: {error}".splitlines()[0]
         with suppress(OSError):  # the disk may be what failed
@@ -126,6 +145,19 @@ def _finish(folder: RunFolder, result: dict[str, Any]) -> None:
     if result["status"] in FINISHED:
         with suppress(OSError):
             folder.previous_checkpoint.unlink(missing_ok=True)
+
+
+def make_training(experiment: Experiment, folder: RunFolder, reporter: Reporter, limit: TimeLimit) -> Training:
+    """Put an experiment on its device, ready for the first step or for going on."""
+    return Training(
+        _parts(experiment, choose_device(experiment.settings.device)),
+        experiment.settings,
+        seed=experiment.config["seed"],
+        name=experiment.path.name,
+        folder=folder,
+        reporter=reporter,
+        limit=limit,
+    )
 
 
 def _parts(experiment: Experiment, device: torch.device) -> Parts:

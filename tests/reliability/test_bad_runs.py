@@ -2,6 +2,7 @@
 
 import json
 import sys
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,9 @@ def plugin(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "plugin"))
     monkeypatch.setenv("BNEXP_PLUGINS", "bad_schedules")
     monkeypatch.chdir(tmp_path)
+    forkserver._forkserver._stop()  # one that another test has started does not know these variables
     yield tmp_path
+    forkserver._forkserver._stop()
     sys.modules.pop("bad_schedules", None)
 
 

@@ -26,8 +26,11 @@ def run_main(folder, *words):
     """The command line, in a process that was forked from one without output."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(folder)
-    with (folder / "stderr.txt").open("w") as sys.stderr, (folder / "stdout.txt").open("w") as sys.stdout:
-        status = main(words)
+    status = 130  # a shell's word for a process that Ctrl-C has ended; multiprocessing would say 1
+    with contextlib.suppress(KeyboardInterrupt):
+        with (folder / "stderr.txt").open("w") as sys.stderr, (folder / "stdout.txt").open("w") as sys.stdout:
+            status = main(words)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.exit(status)
 
 

@@ -11,10 +11,13 @@ from bnexp.nn.losses import cross_entropy
 from bnexp.nn.noise import GaussianNoise, draw_noise_from_
 from bnexp.optim import optimizers, schedules
 from bnexp.seeding import generator
+from bnexp.training.lockstep import train_in_lockstep
 from bnexp.training.loop import Training
 from bnexp.training.record import RunFolder, read_rows
 from bnexp.training.settings import Evaluation, Settings, Signals
 from bnexp.training.state import Parts
+from bnexp.training.stretch import take_step_by_step
+from bnexp.training.timeout import TimeLimit
 
 CPU = torch.device("cpu")
 BATCH = norms.batch(eps=1e-5, momentum=0.1, affine=True, input=False)
@@ -40,6 +43,9 @@ SETTINGS = {
     "early_stopping": None,
     "deterministic": False,
     "timeout": None,
+    "graph": "auto",
+    "compile": False,
+    "replicas": 1,
 }
 
 
@@ -132,14 +138,22 @@ def make(
         signals=Signals(level=signals, probe_size=24, num_batches=3, unit=0),
         device=CPU,
     )
-    return Training(
+    return Alone(
         parts,
         Settings(**SETTINGS | changes),
         seed=seed,
         name=name,
         folder=RunFolder(folder),
         reporter=listener or Listener(),
+        limit=TimeLimit(None),
     )
+
+
+class Alone(Training):
+    """A run that has the process to itself."""
+
+    def run(self, hyperparameters):
+        return train_in_lockstep([super().run(hyperparameters)], take_step_by_step, at_once=1)[0]
 
 
 def convnet(norm, dropout):

@@ -118,6 +118,9 @@ def parts(optimizer, gradient_clip, precision):
         early_stopping=None,
         deterministic=False,
         timeout=None,
+        graph="auto",
+        compile=False,
+        replicas=1,
     )
     made = getattr(optimizers, optimizer)(model, lr=0.01, weight_decay=0.01, decay_all=False, **OPTIMIZERS[optimizer])
     noise = GaussianNoise(model, 0, input=0.1, weight=0.01, activation=0.1, gradient=0.001)

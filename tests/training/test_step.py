@@ -34,6 +34,9 @@ def settings(**changes):
         "early_stopping": None,
         "deterministic": False,
         "timeout": None,
+        "graph": "auto",
+        "compile": False,
+        "replicas": 1,
     }
     return Settings(**values | changes)
 

@@ -34,6 +34,9 @@ SETTINGS = Settings(
     early_stopping=None,
     deterministic=False,
     timeout=None,
+    graph="auto",
+    compile=False,
+    replicas=1,
 )
 DECAY = {"weight_decay": 0.01, "decay_all": False}
 ADAM = {"lr": 0.001, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, **DECAY}

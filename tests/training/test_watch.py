@@ -121,10 +121,12 @@ def test_full_rows_have_the_statistics_of_the_issue_and_every_one_is_a_number(tm
 
 def test_the_recorded_update_ratio_is_that_of_the_last_step_before_the_evaluation(tmp_path: Path) -> None:
     steps_per_epoch = 52 // 8
-    early = make(tmp_path / "early", epochs=1, optimizer="sgd", schedule=lambda step, num_steps: 1.0)
-    early._train_until(steps_per_epoch - 1)
+    words = {"epochs": 1, "optimizer": "sgd", "schedule": lambda step, num_steps: 1.0}
+    early = make(tmp_path / "early", listener=Listener(stop_step=steps_per_epoch - 1), **words)
+    with pytest.raises(KeyboardInterrupt):
+        early.run({})
     before = {name: value.clone() for name, value in early.parts.model.state_dict().items()}
-    late = trained(tmp_path / "late", epochs=1, optimizer="sgd", schedule=lambda step, num_steps: 1.0, signals="light")
+    late = trained(tmp_path / "late", signals="light", **words)
     after = late.parts.model.state_dict()
     names = ("9.weight", "9.bias")
     change = math.sqrt(sum(float((after[name] - before[name]).double().square().sum()) for name in names))

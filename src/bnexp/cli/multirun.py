@@ -9,9 +9,9 @@ from typing import Any
 
 from bnexp.analysis.multirun import note_run
 from bnexp.analysis.summary import Planned, print_summary, result_line
-from bnexp.config.compose import Composed, compose_run, compose_seeds, explaining, jobs_of_multirun
+from bnexp.config.compose import Composed, compose_replicas, compose_seeds, explaining, jobs_of_multirun
 from bnexp.studies.conduct import status
-from bnexp.studies.launch import launch_here, runs_at_a_time
+from bnexp.studies.launch import launch_here, launch_together, runs_at_a_time
 from bnexp.studies.plan import Job, plan_runs
 from bnexp.studies.watch import display, watching
 from bnexp.training.device import choose_device
@@ -41,13 +41,25 @@ def plan_multirun(overrides: Sequence[str], folders: Sequence[Path]) -> list[Job
     with explaining(overrides, folders):
         every = [tuple(words) for words in jobs_of_multirun(overrides, folders)]
     arms: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
-    for words in every:
+    for words in dict.fromkeys(every):
         arms.setdefault(_without_seed(words), []).append(words)
-    found: dict[tuple[str, ...], Job] = {}
+    found: dict[tuple[str, ...], list[Job]] = {}
     for arm, members in arms.items():
-        jobs, _ = plan_runs(members, _composed(arm, members, folders))
-        found |= zip(members, jobs, strict=True)
-    return [found[words] for words in every]
+        composed = _composed(arm, members, folders)
+        runs = [(words, run) for words, replicas in zip(members, composed, strict=True) for run in replicas]
+        jobs, _ = plan_runs([words for words, _ in runs], [run for _, run in runs])
+        for job in jobs:
+            found.setdefault(job.words, []).append(job)
+    return [job for words in every for job in found[words]]
+
+
+def train_replicas(words: Sequence[str], composed: Sequence[Composed]) -> int:
+    """Train some seeds of one configuration in lockstep in this process; return the exit status."""
+    jobs, _ = plan_runs([tuple(words)] * len(composed), composed)
+    with display() as shown, watching(jobs, shown):
+        launch_together(jobs, _tell)
+    print_summary([planned(job) for job in jobs])
+    return 1 if "failed" in map(status, jobs) else 0
 
 
 def train_missing(jobs: Sequence[Job]) -> None:
@@ -70,12 +82,15 @@ def planned(job: Job) -> Planned:
     return Planned(arm=_without_seed(job.words), seed=job.composed.config["seed"], path=job.path)
 
 
-def _composed(arm: tuple[str, ...], members: Sequence[tuple[str, ...]], folders: Sequence[Path]) -> list[Composed]:
-    """Compose runs that differ in their seed alone, at once if that is a plain number in each."""
+def _composed(
+    arm: tuple[str, ...], members: Sequence[tuple[str, ...]], folders: Sequence[Path]
+) -> list[list[Composed]]:
+    """Compose the replicas of runs that differ in their seed alone, at once if that is a plain number in each."""
     seeds = [word.removeprefix("seed=") for words in members for word in words if word.startswith("seed=")]
-    if len(seeds) == len(members) and all(map(str.isdecimal, seeds)):
-        return compose_seeds(arm, list(map(int, seeds)), folders)
-    return [compose_run(words, folders) for words in members]
+    first = compose_replicas(members[0], folders)
+    if len(first) == 1 and len(seeds) == len(members) and all(map(str.isdecimal, seeds)):
+        return [[run] for run in compose_seeds(arm, list(map(int, seeds)), folders)]
+    return [first, *(compose_replicas(words, folders) for words in members[1:])]
 
 
 def _without_seed(words: Sequence[str]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import hydra
@@ -20,13 +21,14 @@ from bnexp.analysis.multirun import note_run
 from bnexp.analysis.summary import print_result, print_summary, result_line
 from bnexp.cli.flags import flags_first
 from bnexp.cli.multirun import plan_multirun, planned
-from bnexp.config.compose import resolved
+from bnexp.config.compose import resolved_replicas
 from bnexp.config.explain import explain, mistake, refuse_hydra_targets
 from bnexp.config.folder import config_dir
 from bnexp.errors import ConfigError
 from bnexp.experiment import prepare
-from bnexp.run import run
+from bnexp.run import run_together
 from bnexp.studies.conduct import status
+from bnexp.training.progress import Silence, reporter
 
 SHOWING = {"--cfg", "--info", "--hydra-help", "--version", "--shell-completion"}
 """Flags that train nothing."""
@@ -67,27 +69,30 @@ def run_through_hydra(
 
 
 def train_job(config: DictConfig) -> tuple[str | ConfigError, float | None]:
-    """Train one run, in this process or a launcher's worker.
+    """Train one run or its replicas, in this process or a launcher's worker.
 
     Returns:
         The status of the run, or the mistake in its configuration (raised here, Hydra would wrap it in lines of its
-        own); and the best validation accuracy, for sweepers that look for the best configuration.
+        own); and the best validation accuracy, of replicas the mean, for sweepers that look for the best configuration.
     """
     hydra_config = HydraConfig.get()
     try:
-        composed = resolved(config, hydra_config.runtime.choices)
-        prepared = prepare(*composed)
+        prepared = [prepare(*composed) for composed in resolved_replicas(config, hydra_config.runtime.choices)]
         if hydra_config.mode is RunMode.MULTIRUN:
-            note_run(Path(hydra_config.runtime.output_dir), prepared.path)
-        result = run(prepared)
+            for experiment in prepared:
+                note_run(Path(hydra_config.runtime.output_dir), experiment.path)
+        results = run_together(prepared, reporter if len(prepared) == 1 else Silence)
     except (ConfigError, OmegaConfBaseException) as problem:
         words: Any = OmegaConf.to_container(hydra_config.overrides.task, resolve=False)
         error = problem if isinstance(problem, ConfigError) else explain(problem, words)
         if hydra_config.mode is RunMode.MULTIRUN:
             print(f"bnexp: {error}", file=sys.stderr)
         return error, None
-    if hydra_config.mode is RunMode.MULTIRUN:
-        print(result_line(prepared.name, result), flush=True)
-    else:
-        print_result(prepared.path, result)
-    return result["status"], result["metrics"].get("best/val/accuracy")
+    for experiment, result in zip(prepared, results, strict=True):
+        if hydra_config.mode is RunMode.MULTIRUN or len(prepared) > 1:
+            print(result_line(experiment.name, result), flush=True)
+        else:
+            print_result(experiment.path, result)
+    statuses = [result["status"] for result in results]
+    scores = [result["metrics"].get("best/val/accuracy") for result in results]
+    return "failed" if "failed" in statuses else statuses[0], None if None in scores else fmean(scores)

@@ -35,12 +35,17 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def train_one(overrides: Sequence[str], folders: Sequence[Path]) -> int:
-    """Train one run in this process, and show its result; return the exit status."""
-    from bnexp.config.compose import compose_run
+    """Train one run or its replicas in this process, and show the result; return the exit status."""
+    from bnexp.config.compose import compose_replicas
     from bnexp.experiment import prepare
     from bnexp.run import run as train
 
-    prepared = prepare(*compose_run(overrides, folders))
+    composed = compose_replicas(overrides, folders)
+    if len(composed) > 1:
+        from bnexp.cli.multirun import train_replicas
+
+        return train_replicas(overrides, composed)
+    prepared = prepare(*composed[0])
     result = train(prepared)
     from bnexp.analysis.summary import print_result  # a table is drawn at the end, and rich imported no sooner
 

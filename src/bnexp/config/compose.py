@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from math import prod
@@ -25,6 +25,7 @@ from bnexp.config.check import Config
 from bnexp.config.explain import explain
 from bnexp.config.folder import config_dir
 from bnexp.errors import ConfigError
+from bnexp.training.settings import MOST_REPLICAS
 
 MOST_JOBS = 100_000
 """Of a multirun: each is composed and checked before the first one starts."""
@@ -61,12 +62,41 @@ def compose_seeds(overrides: Sequence[str], seeds: Sequence[int], user_dirs: Seq
     Raises:
         ConfigError: one line for the override that is wrong.
     """
-    composed = []
     with explaining(overrides, user_dirs):
         config = config_loader(user_dirs).load_configuration("train", list(overrides), RunMode.RUN, from_shell=False)
-        for seed in seeds:
-            config.seed = seed  # before the interpolations are filled in, so that one of ${seed} follows it
-            composed.append(resolved(config, config.hydra.runtime.choices))
+        return with_seeds(config, config.hydra.runtime.choices, seeds)
+
+
+def compose_replicas(overrides: Sequence[str], user_dirs: Sequence[Path] = ()) -> list[Composed]:
+    """Compose the run of some overrides, or the runs of ``training.replicas`` seeds, each as a run by itself.
+
+    Raises:
+        ConfigError: one line for the override that is wrong.
+    """
+    with explaining(overrides, user_dirs):
+        config = config_loader(user_dirs).load_configuration("train", list(overrides), RunMode.RUN, from_shell=False)
+        return resolved_replicas(config, config.hydra.runtime.choices)
+
+
+def resolved_replicas(config: DictConfig, choices: Mapping[str, Any]) -> list[Composed]:
+    """Do for a composed configuration what :func:`compose_replicas` does for overrides."""
+    first = resolved(config, choices)
+    seed, training = first.config.get("seed"), first.config.get("training")
+    number = training.get("replicas") if isinstance(training, dict) else None
+    if type(seed) is not int or type(number) is not int or not 1 < number <= MOST_REPLICAS:
+        return [first]  # a value that is none is for the check to find
+    replicas = with_seeds(config, choices, range(seed, seed + number))
+    for replica in replicas:
+        replica.config["training"]["replicas"] = 1
+    return replicas
+
+
+def with_seeds(config: DictConfig, choices: Mapping[str, Any], seeds: Iterable[int]) -> list[Composed]:
+    """Resolve a composed configuration for each seed."""
+    composed = []
+    for seed in seeds:
+        config.seed = seed  # before the interpolations are filled in, so that one of ${seed} follows it
+        composed.append(resolved(config, choices))
     return composed
 
 

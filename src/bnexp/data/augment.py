@@ -48,6 +48,12 @@ class Plan:
         shares = None if self.shares is None else self.shares.to(device)
         return Plan(self.parameters.to(device), self.apply, self.apply_scaled, shares)
 
+    def copy_(self, other: Plan) -> None:
+        """Take over what was drawn for another epoch; the changes are the same in all of them."""
+        self.parameters.copy_(other.parameters)
+        if self.shares is not None and other.shares is not None:
+            self.shares.copy_(other.shares)
+
 
 Augmentation = Callable[[int, torch.Generator], Plan | None]
 

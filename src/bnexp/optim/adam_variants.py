@@ -16,7 +16,7 @@ class UncorrectedAdam(torch.optim.Optimizer):
     """Adam as it would be if its averages, which start at 0, were taken as they are."""
 
     def __init__(self, groups: list[dict[str, object]], lr: float, betas: tuple[float, float], eps: float) -> None:
-        super().__init__(groups, {"lr": lr, "betas": betas, "eps": eps})
+        super().__init__(groups, {"lr": lr, "betas": betas, "eps": eps, "capturable": True})
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
@@ -32,7 +32,8 @@ class UncorrectedAdam(torch.optim.Optimizer):
                     state["mean"], state["square"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
                 state["mean"].lerp_(gradient, 1 - beta1)
                 state["square"].mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-                parameter.addcdiv_(state["mean"], state["square"].sqrt().add_(group["eps"]), value=-group["lr"])
+                scale = state["square"].sqrt().add_(group["eps"])
+                parameter.sub_(state["mean"].div(scale).mul_(group["lr"]))  # the rate may be a tensor
 
 
 def adam_uncorrected(

@@ -39,7 +39,10 @@ def _fused(model: nn.Module) -> bool:
 
 
 def capturable(model: nn.Module) -> bool:
-    """Whether a step of an optimizer without a fused kernel must keep its counts on the device, so as not to wait."""
+    """Whether an optimizer's step must keep its counts on the device, so that it need not wait and a graph can hold it.
+
+    Only of a GPU: elsewhere PyTorch refuses, or takes the slower way.
+    """
     return next(model.parameters()).device.type == "cuda"
 
 
@@ -138,7 +141,7 @@ def rmsprop(
     Source: Tieleman & Hinton 2012, lecture 6.5. Its learning rate is a hyperparameter like any other.
     """
     groups = parameter_groups(model, weight_decay, decay_all)
-    return optim.RMSprop(groups, lr=lr, alpha=alpha, eps=eps, momentum=momentum)
+    return optim.RMSprop(groups, lr=lr, alpha=alpha, eps=eps, momentum=momentum, capturable=capturable(model))
 
 
 def adam(
@@ -157,7 +160,7 @@ def adam(
     Source: Kingma & Ba 2015, algorithm 1.
     """
     groups = parameter_groups(model, weight_decay, decay_all)
-    return optim.Adam(groups, lr=lr, betas=(beta1, beta2), eps=eps, fused=_fused(model))
+    return optim.Adam(groups, lr=lr, betas=(beta1, beta2), eps=eps, fused=_fused(model), capturable=capturable(model))
 
 
 def adamw(
@@ -176,10 +179,30 @@ def adamw(
     Source: Loshchilov & Hutter 2019, algorithm 2 (PyTorch multiplies λ by the learning rate).
     """
     groups = parameter_groups(model, weight_decay, decay_all)
-    return optim.AdamW(groups, lr=lr, betas=(beta1, beta2), eps=eps, fused=_fused(model))
+    return optim.AdamW(groups, lr=lr, betas=(beta1, beta2), eps=eps, fused=_fused(model), capturable=capturable(model))
+
+
+def has_fixed_update(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether a step is the same work on a GPU's tensors each time, its counts among them, so that a graph can hold it.
+
+    PyTorch's SGD counts nothing; nor does its Adagrad, whose count of steps serves a decay that no choice here has.
+    """
+    return all(
+        group.get("capturable", isinstance(optimizer, optim.SGD | optim.Adagrad) and group["params"][0].is_cuda)
+        for group in optimizer.param_groups
+    )
+
+
+def put_lr_on_device_(optimizer: torch.optim.Optimizer) -> None:
+    """Keep the learning rate of every group in a tensor beside its parameters, where a graph reads it."""
+    for group in optimizer.param_groups:
+        group["lr"] = torch.tensor(group["lr"], device=group["params"][0].device)
 
 
 def set_lr_(optimizer: torch.optim.Optimizer, lr: float) -> None:
     """Give every parameter group the learning rate ``lr``."""
     for group in optimizer.param_groups:
-        group["lr"] = lr
+        if isinstance(group["lr"], torch.Tensor):
+            group["lr"].fill_(lr)
+        else:
+            group["lr"] = lr

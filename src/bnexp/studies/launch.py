@@ -14,13 +14,17 @@ from hydra.types import HydraContext, RunMode
 from bnexp.config.compose import config_loader, explaining
 from bnexp.errors import ConfigError, did_you_mean
 from bnexp.experiment import prepare
-from bnexp.run import Reporting, run
+from bnexp.run import Reporting, run_together
 from bnexp.studies.job import train_job
+from bnexp.studies.packs import packs
 from bnexp.studies.plan import Job, Plan
 from bnexp.training.device import num_cores
 from bnexp.training.progress import Silence
 from bnexp.training.record import RunFolder
 from bnexp.workers import train_side_by_side
+
+Told = Callable[[Job, dict[str, Any]], None]
+"""Hears of the result of a job as soon as it is there."""
 
 Launch = Callable[[Sequence[Job]], list[str]]
 """Runs jobs to their ends and returns the status of each; for one that raised, the exception in a line."""
@@ -47,23 +51,20 @@ def choose_launcher(plan: Plan, num_jobs: int, user_dirs: Sequence[Path] = ()) -
 
 
 def runs_at_a_time(num_jobs: int, *, on_cpu: bool) -> int:
-    """Return how many runs this machine trains side by side: one per core.
-
-    Runs on a GPU follow one another: they would share it anyway, and its memory may not hold several.
-    """
+    """Return how many processes of this machine train side by side: one per core, or one for a GPU."""
     return max(1, min(num_cores(), num_jobs)) if on_cpu else 1
 
 
 def launch_here(
     jobs: Sequence[Job],
     at_a_time: int,
-    told: Callable[[Job, dict[str, Any]], None] = lambda job, result: None,
+    told: Told = lambda job, result: None,
     reporting: Reporting = Silence,
 ) -> list[str]:
     """Run jobs on this machine.
 
-    ``told`` hears of each result as soon as it is there; ``reporting`` makes a reporter for runs in this process, as
-    they are where there is one at a time.
+    Where there is one process, it is this one, and ``reporting`` makes a reporter for its runs. On a GPU it trains
+    several seeds of a configuration in lockstep, as many as use it best.
     """
     outcomes = [""] * len(jobs)
 
@@ -77,9 +78,18 @@ def launch_here(
     if at_a_time > 1:
         train_side_by_side([(job.composed.config, job.composed.choices) for job in jobs], at_a_time, note)
     else:
-        for number, job in enumerate(jobs):
-            note(number, run(prepare(*job.composed), reporting))
+        numbers = {job.path: number for number, job in enumerate(jobs)}
+        for pack in packs(jobs):
+            launch_together(pack, lambda job, result: note(numbers[job.path], result), reporting)
     return outcomes
+
+
+def launch_together(jobs: Sequence[Job], told: Told, reporting: Reporting = Silence) -> None:
+    """Run jobs that are equal but for their seeds in lockstep, in this process; several of them in silence."""
+    experiments = [prepare(*job.composed) for job in jobs]
+    results = run_together(experiments, reporting if len(jobs) == 1 else Silence)
+    for job, result in zip(jobs, results, strict=True):
+        told(job, result)
 
 
 def _hydra_launcher(plan: Plan, user_dirs: Sequence[Path]) -> Launcher:

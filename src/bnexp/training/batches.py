@@ -33,13 +33,22 @@ class Scale:
 
 def on_device(examples: Examples, device: torch.device) -> Examples:
     """Copy a split to the device, once."""
-    return Examples(examples.inputs.to(device), examples.labels.to(device))
+    return Examples(sent(examples.inputs, device), sent(examples.labels, device))
+
+
+def sent(values: Tensor, device: torch.device) -> Tensor:
+    """Copy a tensor to the device; to a GPU from pinned memory, so that nobody waits for it."""
+    if device.type == "cuda":
+        return values.pin_memory().to(device, non_blocking=True)
+    return values.to(device)
 
 
 class TrainingBatches:
     """The training batches of every step: step s takes the (s mod steps_per_epoch)-th part of its epoch's order.
 
-    Order and augmentation of an epoch come from generators of that epoch, so any step can be entered directly.
+    Order and augmentation of an epoch come from generators of that epoch, so any step can be entered directly. That
+    is up to :meth:`seek`. What follows, :meth:`current`, does the same to the same tensors at every step, so that a
+    CUDA graph can hold it.
 
     Attributes:
         batch_size: examples a step.
@@ -68,40 +77,57 @@ class TrainingBatches:
         self._epoch = -1
         self._order = torch.empty(0)
         self._plan: Plan | None = None
+        self._first_rows = torch.arange(batch_size, device=examples.labels.device)
+        self._rows = self._first_rows.clone()
 
     def at(self, step: int) -> tuple[Tensor, Tensor]:
-        """Return the scaled inputs (B, …) of ``step`` and its targets.
+        """Return the batch of ``step``, as :meth:`current` does."""
+        self.seek(step)
+        return self.current()
 
-        Targets are labels (B,), or probabilities (B, num_classes) where labels are smoothed or examples mixed.
-        """
+    def seek(self, step: int) -> None:
+        """Let the batch of ``step`` be the current one."""
         epoch, position = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
             self._enter(epoch)
-        rows = slice(position * self.batch_size, (position + 1) * self.batch_size)
-        chosen = self._order[rows]
+        torch.add(self._first_rows, position * self.batch_size, out=self._rows)
+
+    def current(self) -> tuple[Tensor, Tensor]:
+        """Return the scaled inputs (B, …) of the current step and its targets.
+
+        Targets are labels (B,), or probabilities (B, num_classes) where labels are smoothed or examples mixed.
+        """
+        chosen = self._order[self._rows]
         inputs, targets = self.examples.inputs[chosen], self.examples.labels[chosen]
         if self.label_smoothing > 0 or (self._plan is not None and self._plan.shares is not None):
             targets = smoothed(targets, self.num_classes, self.label_smoothing)
         if self._plan is None:
             return self.scale(inputs), targets
-        return self._augmented(self._plan, rows, inputs, targets)
+        return self._augmented(self._plan, inputs, targets)
 
-    def _augmented(self, plan: Plan, rows: slice, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def _augmented(self, plan: Plan, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        parameters = plan.parameters[self._rows]
         if plan.apply is not None:
-            inputs = plan.apply(inputs, plan.parameters[rows])
+            inputs = plan.apply(inputs, parameters)
         inputs = self.scale(inputs)
         if plan.apply_scaled is not None:
-            inputs = plan.apply_scaled(inputs, plan.parameters[rows])
+            inputs = plan.apply_scaled(inputs, parameters)
         if plan.shares is None:
             return inputs, targets
-        return mixed(inputs, plan.shares[rows]), mixed(targets, plan.shares[rows])
+        shares = plan.shares[self._rows]
+        return mixed(inputs, shares), mixed(targets, shares)
 
     def _enter(self, epoch: int) -> None:
-        device = self.examples.labels.device
-        num_examples = len(self.examples)
-        self._order = torch.randperm(num_examples, generator=generator(self.seed, "order", epoch)).to(device)
+        device, num_examples = self.examples.labels.device, len(self.examples)
+        order = torch.randperm(num_examples, generator=generator(self.seed, "order", epoch))
         plan = self.augmentation(num_examples, generator(self.seed, "augment", epoch))
-        self._plan = plan and plan.to(device)
+        if self._epoch < 0:
+            self._order = sent(order, device)
+            self._plan = plan and plan.to(device)
+        else:
+            self._order.copy_(order)
+            if plan is not None and self._plan is not None:
+                self._plan.copy_(plan)
         self._epoch = epoch
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import asdict
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from bnexp.optim.optimizers import set_lr_
+from bnexp.optim.optimizers import has_fixed_update, put_lr_on_device_, set_lr_
 from bnexp.training.batches import Scale, TrainingBatches, on_device
 from bnexp.training.checkpoint import save_checkpoint
 from bnexp.training.evaluation import Evaluator
@@ -19,6 +19,8 @@ from bnexp.training.resume import newest_state
 from bnexp.training.settings import Settings
 from bnexp.training.state import Parts, Progress, capture, restore
 from bnexp.training.step import Step, autocast
+from bnexp.training.stretch import Run, Stretch, Taken
+from bnexp.training.timeout import TimeLimit
 from bnexp.training.watch import make_monitor
 
 if TYPE_CHECKING:
@@ -32,16 +34,28 @@ A first loss below 1 counts as 1: a network that starts with the right answers h
 
 
 class Training:
-    """One run. :meth:`run` trains it to its end, or the rest of the way where its folder holds a checkpoint."""
+    """One run. :meth:`run` trains it to its end, or the rest of the way where its folder holds a checkpoint.
+
+    It asks for its steps to be taken (:mod:`bnexp.training.stretch`), and does all that lies between them itself.
+    """
 
     def __init__(
-        self, parts: Parts, settings: Settings, *, seed: int, name: str, folder: RunFolder, reporter: Reporter
+        self,
+        parts: Parts,
+        settings: Settings,
+        *,
+        seed: int,
+        name: str,
+        folder: RunFolder,
+        reporter: Reporter,
+        limit: TimeLimit,
     ) -> None:
         self.parts = parts
         self.settings = settings
         self.name = name
         self.folder = folder
         self.reporter = reporter
+        self.limit = limit
         self.progress = Progress()
         scale = Scale(parts.dataset, parts.device)
         self.val = on_device(parts.dataset.val, parts.device)
@@ -61,26 +75,32 @@ class Training:
         wanted = round(settings.eval_every * self.batches.steps_per_epoch)
         self.steps_per_evaluation = min(max(1, wanted), self.num_steps)
         self.base_lr = parts.optimizer.param_groups[0]["lr"]
+        self.has_fixed_update = has_fixed_update(parts.optimizer)
+        if self.has_fixed_update:
+            put_lr_on_device_(parts.optimizer)
         self.step = Step(
             parts.model, parts.optimizer, parts.loss, parts.noise, settings, parts.device, self.steps_per_evaluation
         )
         self.monitor = make_monitor(parts, settings, self.batches, self.steps_per_evaluation)
+        self.taken = Taken(0.0)
+        self.resumed_at = 0.0
 
-    def run(self, hyperparameters: dict[str, Any]) -> dict[str, Any]:
+    def run(self, hyperparameters: dict[str, Any]) -> Run:
         """Train, evaluate and record until the end; return the outcome: status and metrics."""
         rows = self._resume()
         histograms = self.folder.cut_histograms(self.progress.step)
         with ExitStack() as stack:
             events: EventWriter | None = None
-            started = time.perf_counter() - self.progress.seconds_total
+            self.resumed_at = time.perf_counter()
             self.reporter.start(self.progress.step, self.num_steps, self.batches.batch_size)
             while not self._is_finished():
                 end = min(self.num_steps, self.progress.step + self.steps_per_evaluation)
-                row = self._evaluate(*self._train_until(end))
+                yield from self._train_until(end)
+                row = self._evaluate(*self.step.fetch())
                 events = events or stack.enter_context(self._events(rows, histograms))
                 signals = self.monitor.measure()
                 row |= signals.numbers
-                self.progress.seconds_total = time.perf_counter() - started
+                self._count_seconds()
                 self.folder.append_row(row)
                 self.progress.rows = chained(self.progress.rows, row)
                 events.add(row)
@@ -100,7 +120,8 @@ class Training:
         """Return how much has been done so far, for ``result.json``."""
         progress = self.progress
         seconds = {"train": progress.seconds_train, "total": progress.seconds_total}
-        return {"epochs": self._epoch(progress.step), "steps": progress.step, "seconds": seconds}
+        launch = {"replicas": self.taken.replicas, "graph": self.taken.graph}
+        return {"epochs": self._epoch(progress.step), "steps": progress.step, "seconds": seconds, "launch": launch}
 
     def _events(self, rows: list[Row], histograms: Iterable[Mapping[str, Any]]) -> closing[EventWriter]:
         """Open TensorBoard's file. Its import takes long, so it comes after the first steps."""
@@ -122,20 +143,50 @@ class Training:
         stopped_early = patience is not None and self.progress.evaluations_since_best >= patience
         return self.progress.step >= self.num_steps or stopped_early or self.progress.diverged_step is not None
 
-    def _train_until(self, end: int) -> tuple[list[float], int]:
+    def _train_until(self, end: int) -> Generator[Stretch, Taken, None]:
         self.parts.model.train()
-        started = time.perf_counter()
-        for index in range(self.progress.step, end):
-            if index == end - 1:
-                paused = time.perf_counter()
-                self.monitor.before_last_step()
-                started += time.perf_counter() - paused
-            set_lr_(self.parts.optimizer, self.base_lr * self.parts.schedule(index, self.num_steps))
-            self.step(*self.batches.at(index))
-            self.reporter.step(index + 1)
-        losses, num_correct = self.step.fetch()  # waits for the device, so the clock is right
-        self.progress.seconds_train += time.perf_counter() - started
-        return losses, num_correct
+        if end - 1 > self.progress.step:
+            yield from self._take(self.progress.step, end - 1)
+        self.monitor.before_last_step()
+        yield from self._take(end - 1, end)
+
+    def stretch(self, start: int, end: int) -> Stretch:
+        """Return the steps from ``start`` up to ``end``, for somebody to take."""
+        return Stretch(
+            start,
+            end,
+            seek=self._seek,
+            step=self._step,
+            told=self.reporter.step,
+            say=self.reporter.say,
+            generators=list(self.parts.generators.values()),
+            has_fixed_update=self.has_fixed_update,
+            limit=self.limit,
+        )
+
+    def _take(self, start: int, end: int) -> Generator[Stretch, Taken, None]:
+        self._count_seconds()
+        with self.limit.paused():
+            self.taken = yield self.stretch(start, end)
+        self.progress.seconds_train += self.taken.seconds
+        self.progress.seconds_total += self.taken.seconds
+        self.resumed_at = time.perf_counter()
+
+    def _seek(self, index: int) -> None:
+        self.batches.seek(index)
+        set_lr_(self.parts.optimizer, self._lr(index))
+
+    def _step(self) -> None:
+        self.step(*self.batches.current())
+
+    def _lr(self, index: int) -> float:
+        return float(self.base_lr * self.parts.schedule(index, self.num_steps))
+
+    def _count_seconds(self) -> None:
+        """Add what has passed since this run was last called; others may run while it waits for its steps."""
+        now = time.perf_counter()
+        self.progress.seconds_total += now - self.resumed_at
+        self.resumed_at = now
 
     def _evaluate(self, losses: list[float], num_correct: int) -> Row:
         progress = self.progress
@@ -156,7 +207,7 @@ class Training:
             "train/accuracy": num_correct / (len(losses) * self.batches.batch_size),
             "val/loss": progress.scores["val/loss"],
             "val/accuracy": progress.scores["val/accuracy"],
-            "lr": self.parts.optimizer.param_groups[0]["lr"],
+            "lr": self._lr(progress.step - 1),
         }
 
     def _score(self) -> None:

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from bnexp.ranges import Count, Fraction, Interval, Location, Natural, Positive
 
+MOST_REPLICAS = 1024
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -28,6 +30,10 @@ class Settings:
             with an operation that has none fails and names it.
         timeout: seconds after which the run has failed, evaluations and records included; null waits for ever. A run
             that goes on has as many again.
+        graph: whether a GPU's steps are one launch each, of a captured CUDA graph: ``auto`` where they can be, ``on``
+            or not at all, ``off``. The numbers are the same.
+        compile: let ``torch.compile`` make kernels of the forward and backward pass of a training step.
+        replicas: runs of the seeds ``seed``, ``seed + 1``, …, each in its folder, in lockstep in one process.
     """
 
     epochs: Count
@@ -41,6 +47,9 @@ class Settings:
     early_stopping: Count | None
     deterministic: bool
     timeout: Annotated[Positive | None, Location()]
+    graph: Annotated[Literal["auto", "on", "off"], Location()]
+    compile: Annotated[bool, Location()]
+    replicas: Annotated[Count, Interval(high=MOST_REPLICAS), Location()]
 
     def num_in_batch(self, num_examples: int) -> int:
         """Return the examples of a training batch, of a split of ``num_examples``."""

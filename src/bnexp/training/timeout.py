@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -12,33 +13,69 @@ from bnexp.errors import ConfigError, TimedOut
 
 SECONDS_BETWEEN_REMINDERS = 1.0
 
+Handler = Callable[[int, FrameType | None], object] | int | None
 
-@contextmanager
-def time_limit(seconds: float | None) -> Iterator[None]:
-    """Raise TimedOut in the block once it has taken so many ``seconds``, whatever it is doing; None for no limit.
+
+class TimeLimit:
+    """The seconds that a run may take; None for no limit. Its clock stands still while others are at work.
 
     An alarm interrupts Python code, sleeping and waiting too; an operation inside PyTorch is waited for. Whoever
     swallows the exception gets it again every second.
 
-    Raises:
-        ConfigError: outside the main thread, where there are no alarms.
+    Attributes:
+        left: seconds that the run still has.
     """
-    if seconds is None:
-        yield
-        return
-    if threading.current_thread() is not threading.main_thread():
-        raise ConfigError(
-            f"training.timeout={seconds} needs the main thread of a process, and this launcher trains in another; "
-            "use training.timeout=null"
-        )
 
-    def raise_timed_out(number: int, frame: FrameType | None) -> None:
-        raise TimedOut(f"not done after {seconds:g} s (training.timeout)")
+    def __init__(self, seconds: float | None) -> None:
+        self.seconds = seconds
+        self.left = float("inf") if seconds is None else seconds
+        self._started: float | None = None
+        self._num_runs = 1
+        self._handler: Handler = None
 
-    before = signal.signal(signal.SIGALRM, raise_timed_out)
-    signal.setitimer(signal.ITIMER_REAL, seconds, SECONDS_BETWEEN_REMINDERS)
-    try:
+    @contextmanager
+    def running(self, num_runs: int = 1) -> Iterator[None]:
+        """Raise TimedOut in the block once the time is over; so many runs spend theirs in it in equal shares.
+
+        Raises:
+            ConfigError: outside the main thread, where there are no alarms.
+        """
+        self._start(num_runs)
+        try:
+            yield
+        finally:
+            self._stop()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Let the clock stand still in a part of a block, and go on behind it if that ends well."""
+        self._stop()
         yield
-    finally:
+        self._start(self._num_runs)
+
+    def spend(self, seconds: float) -> None:
+        """Take so much off what is left."""
+        self.left = max(1e-6, self.left - seconds)  # an alarm in 0 seconds would be none
+
+    def _start(self, num_runs: int) -> None:
+        if self.seconds is None:
+            return
+        if threading.current_thread() is not threading.main_thread():
+            raise ConfigError(
+                f"training.timeout={self.seconds} needs the main thread of a process, and this launcher trains in "
+                "another; use training.timeout=null"
+            )
+        self._started, self._num_runs = time.monotonic(), num_runs
+        self._handler = signal.signal(signal.SIGALRM, self._raise_timed_out)
+        signal.setitimer(signal.ITIMER_REAL, self.left * num_runs, SECONDS_BETWEEN_REMINDERS)
+
+    def _stop(self) -> None:
+        if self._started is None:
+            return
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.signal(signal.SIGALRM, self._handler)
+        self.spend((time.monotonic() - self._started) / self._num_runs)
+        self._started = None
+
+    def _raise_timed_out(self, number: int, frame: FrameType | None) -> None:
+        raise TimedOut(f"not done after {self.seconds:g} s (training.timeout)")
