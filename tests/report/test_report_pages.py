@@ -25,7 +25,7 @@ from bnexp.report.outcome import Outcome
 from bnexp.report.write import write_report
 from bnexp.studies.definition import parse_study
 from bnexp.studies.evidence import Evidence
-from bnexp.studies.launch import Launcher
+from bnexp.studies.launch import LOCKSTEP, Launcher
 from bnexp.studies.launches import record_launch
 from bnexp.studies.plan import make_plan
 
@@ -283,6 +283,13 @@ LAUNCHES = [
     ([(2, None)], "Seconds were measured with as many runs at a time as the launcher cluster placed on a machine; of "
      "4 runs or more, trained otherwise, it is not known."),
 ]  # fmt: skip
+
+
+def test_seeds_in_lockstep_are_told_of(make_outcome: MakeOutcome) -> None:
+    outcome = make_outcome(two_arms(), {"A": runs(0.9, 0.8, 0.9), "B": runs(0.7, 0.6, 0.7)})
+    record_launch(outcome.plan.folder, Launcher(LOCKSTEP, None, lambda jobs: []), 6)
+    assert "with seeds of an arm in lockstep" in measured_with(outcome)
+    assert "the seconds of a run are its share." in measured_with(outcome)
 
 
 @pytest.mark.parametrize(("launches", "told"), LAUNCHES)

@@ -10,6 +10,7 @@ from bnexp.analysis.statistics.sample import sample_mean
 from bnexp.report.document import Column, Section, Table
 from bnexp.report.numbers import NONE, general, interval
 from bnexp.report.outcome import Outcome
+from bnexp.studies.launch import LOCKSTEP
 from bnexp.studies.launches import Launch, read_launches
 from bnexp.studies.plan import PlannedArm
 
@@ -52,6 +53,11 @@ def measured_with(outcome: Outcome) -> str:
 
 
 def _load(launch: Launch) -> str:
+    if launch.launcher == LOCKSTEP:
+        return (
+            "seeds of an arm in lockstep, as many as the GPU trains fastest (`launch.replicas` in `result.json`); the "
+            "seconds of a run are its share"
+        )
     if launch.at_a_time is None:
         return f"as many runs at a time as the launcher {launch.launcher} placed on a machine"
     return "one run at a time" if launch.at_a_time == 1 else f"{launch.at_a_time} runs at a time"

@@ -23,6 +23,9 @@ from bnexp.training.progress import Silence
 from bnexp.training.record import RunFolder
 from bnexp.workers import train_side_by_side
 
+LOCKSTEP = "lockstep"
+"""The launcher of a GPU: how many seeds of an arm go together is found out for each arm."""
+
 Told = Callable[[Job, dict[str, Any]], None]
 """Hears of the result of a job as soon as it is there."""
 
@@ -31,7 +34,7 @@ Launch = Callable[[Sequence[Job]], list[str]]
 
 
 class Launcher(NamedTuple):
-    """A way to run jobs: its name, how many run at a time (None where only a cluster knows), and what does it."""
+    """A way to run jobs: its name, how many run at a time (None where only it knows), and what does it."""
 
     name: str
     at_a_time: int | None
@@ -47,7 +50,8 @@ def choose_launcher(plan: Plan, num_jobs: int, user_dirs: Sequence[Path] = ()) -
     if plan.hydra:
         return _hydra_launcher(plan, user_dirs)
     at_a_time = runs_at_a_time(num_jobs, on_cpu=plan.on_cpu)
-    return Launcher("local", at_a_time, lambda jobs: launch_here(jobs, at_a_time))
+    name, known = ("local", at_a_time) if plan.on_cpu else (LOCKSTEP, None)
+    return Launcher(name, known, lambda jobs: launch_here(jobs, at_a_time))
 
 
 def runs_at_a_time(num_jobs: int, *, on_cpu: bool) -> int:

@@ -120,7 +120,7 @@ class Training:
         """Return how much has been done so far, for ``result.json``."""
         progress = self.progress
         seconds = {"train": progress.seconds_train, "total": progress.seconds_total}
-        launch = {"replicas": self.taken.replicas, "graph": self.taken.graph}
+        launch = {"replicas": self.taken.replicas, "graph": self.taken.graph, "compile": self.settings.compile}
         return {"epochs": self._epoch(progress.step), "steps": progress.step, "seconds": seconds, "launch": launch}
 
     def _events(self, rows: list[Row], histograms: Iterable[Mapping[str, Any]]) -> closing[EventWriter]:
