@@ -285,6 +285,21 @@ LAUNCHES = [
 ]  # fmt: skip
 
 
+def test_figures_of_an_earlier_report_go_and_other_files_stay(make_outcome: MakeOutcome) -> None:
+    outcome = make_outcome(two_arms(), {"A": runs(0.9, 0.8, 0.9), "B": runs(0.7, 0.6, 0.7)})
+    figures = outcome.plan.folder / "figures"
+    figures.mkdir(parents=True)
+    for name in ("heat-map-9.svg", "heat-map-9.png", "notes.txt"):
+        (figures / name).touch()
+    shown = set(
+        re.findall(r"figures/([\w.-]+)", write_report(outcome).with_name("report.md").read_text(encoding="utf-8"))
+    )
+    assert shown
+    assert {file.name for file in figures.iterdir()} == {
+        "notes.txt", *(Path(name).with_suffix(kind).name for name in shown for kind in (".svg", ".png"))
+    }  # fmt: skip
+
+
 def test_seeds_in_lockstep_are_told_of(make_outcome: MakeOutcome) -> None:
     outcome = make_outcome(two_arms(), {"A": runs(0.9, 0.8, 0.9), "B": runs(0.7, 0.6, 0.7)})
     record_launch(outcome.plan.folder, Launcher(LOCKSTEP, None, lambda jobs: []), 6)
