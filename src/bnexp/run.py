@@ -20,7 +20,7 @@ from bnexp.errors import ConfigError
 from bnexp.experiment import Experiment
 from bnexp.nn.noise import draw_noise_from_
 from bnexp.seeding import derive_seed, generator
-from bnexp.training.device import choose_device, choose_threads
+from bnexp.training.device import as_current, choose_device, choose_threads
 from bnexp.training.graph import GraphedSteps
 from bnexp.training.lockstep import train_in_lockstep
 from bnexp.training.loop import Training
@@ -52,17 +52,31 @@ def run_together(experiments: Sequence[Experiment], reporting: Reporting = repor
     """Do for each of several experiments, equal but for their seeds, what :func:`run` does for one, in lockstep.
 
     On a GPU their steps are branches of one graph, elsewhere they take turns. Each has the numbers that it has alone.
-    What fails in company is tried once more alone, so that no run fails for another's sake.
     """
     settings = experiments[0].settings
-    runs = [_run(experiment, reporting) for experiment in experiments]
-    if choose_device(settings.device).type != "cuda" or settings.graph == "off":
-        return train_in_lockstep(runs, take_step_by_step, at_once=1)
-    results = train_in_lockstep(runs, GraphedSteps(required=settings.graph == "on"), at_once=len(runs))
-    if len(runs) > 1:
-        failed = [index for index, result in enumerate(results) if result["status"] == "failed"]
-        for index in failed:
-            results[index] = run(experiments[index], reporting)
+    device = choose_device(settings.device)
+    with as_current(device):
+        if device.type == "cuda" and settings.graph != "off":
+            return _with_graph(experiments, reporting)
+        return train_in_lockstep([_run(one, reporting) for one in experiments], take_step_by_step, at_once=1)
+
+
+def _with_graph(experiments: Sequence[Experiment], reporting: Reporting) -> list[dict[str, Any]]:
+    """Train by a CUDA graph. What fails in company is tried once more alone, so that no run fails for another's sake;
+    what fails alone, because no graph could be made of its step, once more without, where it need not have one.
+    """
+    required = experiments[0].settings.graph == "on"
+    take = GraphedSteps(required=required)
+    results = train_in_lockstep([_run(one, reporting) for one in experiments], take, at_once=len(experiments))
+    is_broken = take.is_broken
+    del take  # and with it the memory of what has failed
+    for index, experiment in enumerate(experiments):
+        if results[index]["status"] != "failed":
+            continue
+        if len(experiments) > 1:
+            results[index] = run(experiment, reporting)
+        elif is_broken and not required:
+            (results[index],) = train_in_lockstep([_run(experiment, reporting)], take_step_by_step, at_once=1)
     return results
 
 
@@ -105,7 +119,7 @@ def _start(experiment: Experiment, folder: RunFolder) -> None:
 def _train(experiment: Experiment, folder: RunFolder, reporting: Reporting) -> Run:
     config = experiment.config
     device = choose_device(experiment.settings.device)
-    _set_numerics(experiment)
+    set_numerics(experiment)
     result: dict[str, Any] = {
         "status": "failed",
         "fingerprint": experiment.fingerprint,
@@ -183,12 +197,13 @@ def _parts(experiment: Experiment, device: torch.device) -> Parts:
     )
 
 
-def _set_numerics(experiment: Experiment) -> None:
+def set_numerics(experiment: Experiment) -> None:
+    """Set what PyTorch keeps for the whole process: threads, precision, determinism, the seed of its own generators."""
     torch.set_num_threads(choose_threads(experiment.settings.threads, experiment.dataset.input_shape))
     torch.backends.cudnn.allow_tf32 = experiment.settings.precision == "tf32"
     torch.backends.cuda.matmul.allow_tf32 = experiment.settings.precision == "tf32"
-    if experiment.settings.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
+    # Whatever this run wants: PyTorch looks at it once, at the first product on a GPU, for all that follow.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     deterministic = experiment.settings.deterministic
     if torch.are_deterministic_algorithms_enabled() != deterministic:  # setting it imports PyTorch's compiler
         torch.use_deterministic_algorithms(deterministic)

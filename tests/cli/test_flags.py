@@ -108,7 +108,7 @@ def test_a_mistaken_flag_gets_one_line_that_says_what_to_write(arguments: list[s
 
 def test_the_examples_and_flags_of_the_help_are_understood() -> None:
     examples = re.findall(r"^  bnexp (train.*?)(?:   .*)?$", help_text(), re.MULTILINE)
-    assert len(examples) == 5
+    assert len(examples) == 6
     for example in examples:
         _, *arguments = shlex.split(example)
         get_args_parser().parse_args(flags_first(arguments))

@@ -29,6 +29,12 @@ def test_paragraphs_are_filled_and_columns_kept(monkeypatch: pytest.MonkeyPatch)
     )
 
 
+def test_a_line_at_the_margin_with_columns_stays_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    text = "One sentence that is longer than the terminal.\n\nA first run:   bnexp train\nMore:          bnexp --help\n"
+    assert fitted(text).endswith("\n\nA first run:   bnexp train\nMore:          bnexp --help\n")
+
+
 def test_a_terminal_that_is_wide_enough_gets_the_text_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "60")
     assert fitted(TEXT) == TEXT

@@ -6,12 +6,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["tests.reliability.warm"])
 KILLED = -9
 
 
 def start(function, *words):
     """Start ``function(*words)`` in a process of its own; both must be importable."""
+    CONTEXT.set_forkserver_preload(["tests.reliability.warm"])  # a multirun in this process may have set its own
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [before, str(ROOT)]))  # where the others are forked from
     try:

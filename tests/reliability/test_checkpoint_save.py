@@ -3,7 +3,7 @@
 import pytest
 import torch
 from tests.reliability.faults import Operations, die_after, die_before, die_half_way, injected
-from tests.reliability.forked import KILLED, call
+from tests.reliability.forked import KILLED, exit_code, start
 
 from bnexp.atomic import remove_leftovers
 from bnexp.training.checkpoint import load_checkpoint, save_checkpoint
@@ -40,10 +40,13 @@ def test_a_process_killed_at_any_operation_of_any_save_leaves_a_checkpoint_that_
     operations = [
         (number, name) for number in range(1, NUM_SAVES + 1) for name in (OF_THE_FIRST if number == 1 else OF_A_SAVE)
     ]
-    for n, (number, _) in enumerate(operations, 1):
+    processes = []
+    for n in range(1, len(operations) + 1):
+        (tmp_path / str(n)).mkdir()
+        processes.append(start(save_again_and_again, tmp_path / str(n), Operations(n, die)))
+    for n, ((number, _), process) in enumerate(zip(operations, processes, strict=True), 1):
+        assert exit_code(process) == KILLED
         folder = tmp_path / str(n)
-        folder.mkdir()
-        assert call(save_again_and_again, folder, Operations(n, die)) == KILLED
         assert last_state(folder) in (number - 1, number)
         remove_leftovers(folder)
         assert {path.name for path in folder.iterdir()} <= {"checkpoint.pt", "previous.pt"}

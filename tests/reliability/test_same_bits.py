@@ -5,7 +5,7 @@ from itertools import cycle, product
 
 import pytest
 import torch
-from tests.reliability.forked import call
+from tests.reliability.forked import call, exit_code, start
 from tests.reliability.small import IMAGES, assert_same_end, composed, train
 
 from bnexp.config.folder import choices, config_dir
@@ -47,8 +47,9 @@ def assert_same_bits(folder, norm, init, optimizer):
         prepare(*one)
     except ConfigError:
         return False
+    process = start(stop, folder / "parts", one)
     assert train(folder / "whole", one)["status"] in ("done", "diverged")
-    assert call(stop, folder / "parts", one) == 0
+    assert exit_code(process) == 0
     assert call(train, folder / "parts", one) == 0
     assert_same_end(folder / "parts", folder / "whole")
     return True

@@ -5,10 +5,9 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.reliability.forked import KILLED  # noqa: F401  (so that workers are forked from the warm process)
 from tests.reliability.small import ROWS, composed
 
-from bnexp.workers import train_side_by_side
+from bnexp.workers import train_side_by_side, warmed_up
 
 AT_A_TIME = 2
 
@@ -34,7 +33,8 @@ def soak(folder, num_runs):
         for process in multiprocessing.active_children():
             seen.setdefault(process.pid, []).append((num_files(process.pid), kilobytes(process.pid)))
 
-    train_side_by_side(runs, AT_A_TIME, told)
+    with warmed_up():
+        train_side_by_side(runs, AT_A_TIME, told)
     assert statuses == ["done"] * num_runs
     return seen
 

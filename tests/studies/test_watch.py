@@ -10,7 +10,7 @@ import pytest
 
 from bnexp.config.compose import Composed
 from bnexp.studies.plan import Job
-from bnexp.studies.watch import Lines, Tally, Watch, display, in_words, watching
+from bnexp.studies.watch import Bar, Lines, Tally, Watch, display, in_words, watching
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_what_an_earlier_attempt_left_is_not_counted(jobs: list[Job]) -> None:
     end(jobs[0], "failed")
     begin(jobs[1], 50)  # killed
     watch = Watch(jobs)
-    assert watch.look() == Tally(4, 0, 0, 0, 0, None)
+    assert watch.look() == Tally(4, 0, 0, 0, 0, share=100 / 400, seconds_left=None)
     (jobs[0].path / "result.json").unlink()
     begin(jobs[0], 50)
     assert watch.look().running == 1
@@ -63,6 +63,17 @@ def test_the_time_left_is_that_of_the_steps_left(jobs: list[Job]) -> None:
     assert watch.look().seconds_left == pytest.approx(25, abs=0.5)
     end(jobs[1], "diverged")
     assert watch.look().seconds_left == pytest.approx(10 * 200 / 150, abs=0.5)
+
+
+def test_a_bar_is_as_full_as_the_share_of_the_steps_that_are_done(jobs: list[Job]) -> None:
+    watch, shown = Watch(jobs), Bar()
+    begin(jobs[0], 50)
+    begin(jobs[1], 30)
+    shown.show(watch.look())
+    assert shown.progress.tasks[0].percentage == pytest.approx(100 * 80 / 400)
+    end(jobs[0], "diverged")  # and its other steps will not be taken
+    shown.show(watch.look())
+    assert shown.progress.tasks[0].percentage == pytest.approx(100 * 130 / 400)
 
 
 def test_a_pipe_gets_a_line_now_and_then(

@@ -85,7 +85,7 @@ OPTIMIZERS = {
 
 
 def parts(optimizer, gradient_clip, precision):
-    """A step and its batches, with everything that a run may contain: norm, noise, dropout, augmentation."""
+    """A step, its batches and optimizer, with everything that a run may contain: norm, noise, dropout, augmentation."""
     device = torch.device("cuda")
     torch.manual_seed(0)
     noisy = norms.noisy_batch(
@@ -123,8 +123,9 @@ def parts(optimizer, gradient_clip, precision):
         replicas=1,
     )
     made = getattr(optimizers, optimizer)(model, lr=0.01, weight_decay=0.01, decay_all=False, **OPTIMIZERS[optimizer])
+    optimizers.put_lr_on_device_(made)
     noise = GaussianNoise(model, 0, input=0.1, weight=0.01, activation=0.1, gradient=0.001)
-    return Step(model, made, F.cross_entropy, noise, settings, device, 10), batches
+    return Step(model, made, F.cross_entropy, noise, settings, device, 10), batches, made
 
 
 @pytest.fixture
@@ -140,12 +141,12 @@ def waiting_is_an_error():
 def test_no_step_and_no_batch_within_an_epoch_waits_for_the_device(
     waiting_is_an_error, optimizer, gradient_clip, precision
 ):
-    step, batches = parts(optimizer, gradient_clip, precision)
+    step, batches, made = parts(optimizer, gradient_clip, precision)
     for index in range(2):  # enters the epoch and lets libraries choose their kernels
         step(*batches.at(index))
     waiting_is_an_error("error")
     for index in range(2, 10):
-        optimizers.set_lr_(step.optimizer, 0.01 / (index + 1))
+        optimizers.set_lr_(made, 0.01 / (index + 1))
         step(*batches.at(index))
     with pytest.raises(RuntimeError, match="synchroniz"):
         step.fetch()  # which has to wait: the guard is on

@@ -106,12 +106,15 @@ def test_no_step_and_no_batch_within_an_epoch_waits_for_the_device(
 ):
     model, source = network(), batches(AUGMENTATIONS[augmentation], label_smoothing)
     noise = GaussianNoise(model, 0, **NOISE)
-    step = Step(model, OPTIMIZERS[optimizer](model), LOSSES[loss], noise, SETTINGS, DEVICE, 10)
+    made = OPTIMIZERS[optimizer](model)
+    assert optimizers.has_fixed_update(made)
+    optimizers.put_lr_on_device_(made)
+    step = Step(model, made, LOSSES[loss], noise, SETTINGS, DEVICE, 10)
     for index in range(2):  # enters the epoch and lets libraries choose their kernels
         step(*source.at(index))
     waiting_is_an_error("error")
     for index in range(2, 10):
-        optimizers.set_lr_(step.optimizer, 0.01 / (index + 1))
+        optimizers.set_lr_(made, 0.01 / (index + 1))
         step(*source.at(index))
     waiting_is_an_error("default")
     found, _ = step.fetch()

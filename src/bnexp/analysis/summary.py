@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bnexp.training.record import RunFolder
+from bnexp.training.record import FINISHED, RunFolder
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,8 @@ def print_result(path: Path, result: Mapping[str, Any]) -> None:
     console.print(f"next:       bnexp dashboard {path.parent.parent}", markup=False)
 
 
-def print_summary(planned: Sequence[Planned]) -> None:
-    """Print mean ± standard deviation over seeds for each arm of a multirun."""
+def print_summary(planned: Sequence[Planned], folder: Path) -> None:
+    """Print mean ± standard deviation over seeds for each arm of a multirun, which ``folder`` holds."""
     arms: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for item in {item.path: item for item in planned}.values():  # `seed=0,0` is one run and counts once
         arms.setdefault(item.arm, []).append(item.result())
@@ -89,7 +89,10 @@ def print_summary(planned: Sequence[Planned]) -> None:
         table.add_row(label, str(len(finished)), test, val, counts)
     console = _console()
     console.print(table)
-    _print_notes(console, [result for results in arms.values() for result in results])
+    every = [result for results in arms.values() for result in results]
+    _print_notes(console, every)
+    if any(result["status"] in FINISHED for result in every):
+        console.print(f"next:       bnexp compare {folder}", markup=False)
 
 
 def mean_and_sd(values: Sequence[float]) -> str:

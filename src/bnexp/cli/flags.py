@@ -58,6 +58,7 @@ examples:
   bnexp train                                         the defaults, on the bundled digits
   bnexp train model=convnet init=he norm=batch        choose from groups
   bnexp train norm=batch optimizer.lr=0.05 seed=3     change values
+  bnexp train norm=batch training.replicas=5          five seeds in lockstep in one process, for a GPU
   bnexp train norm=batch --cfg job                    show the configuration and train nothing
   bnexp train -m init=default,he norm=none,batch 'seed=range(3)'     12 runs, then a table of the four arms
 

@@ -10,6 +10,7 @@ from typing import Any
 from bnexp.analysis.multirun import note_run
 from bnexp.analysis.summary import Planned, print_summary, result_line
 from bnexp.config.compose import Composed, compose_replicas, compose_seeds, explaining, jobs_of_multirun
+from bnexp.errors import ConfigError
 from bnexp.studies.conduct import status
 from bnexp.studies.launch import launch_here, launch_together, runs_at_a_time
 from bnexp.studies.plan import Job, plan_runs
@@ -28,7 +29,7 @@ def train_all(overrides: Sequence[str], folders: Sequence[Path]) -> int:
     try:
         train_missing([*{job.path: job for job in jobs}.values()])
     finally:
-        print_summary([planned(job) for job in jobs])
+        print_summary([planned(job) for job in jobs], place)
     return 1 if {"failed", "missing"} & {status(job) for job in jobs} else 0
 
 
@@ -56,18 +57,16 @@ def plan_multirun(overrides: Sequence[str], folders: Sequence[Path]) -> list[Job
 def train_replicas(words: Sequence[str], composed: Sequence[Composed]) -> int:
     """Train some seeds of one configuration in lockstep in this process; return the exit status."""
     jobs, _ = plan_runs([tuple(words)] * len(composed), composed)
-    with display() as shown, watching(jobs, shown):
-        launch_together(jobs, _tell)
-    print_summary([planned(job) for job in jobs])
+    if missing := _tell_finished(jobs):
+        with display() as shown, watching(missing, shown):
+            launch_together(missing, _tell)
+    print_summary([planned(job) for job in jobs], jobs[0].path.parent)
     return 1 if "failed" in map(status, jobs) else 0
 
 
 def train_missing(jobs: Sequence[Job]) -> None:
     """Train the jobs that have no answer yet, and say a line about each of them all."""
-    missing = [job for job in jobs if job.composed.config["rerun"] or status(job) not in FINISHED]
-    for job in jobs:
-        if job not in missing:
-            _tell(job, {**(RunFolder(job.path).read_result() or {}), "repeated": False})
+    missing = _tell_finished(jobs)
     on_cpu = all(choose_device(job.composed.config["training"]["device"]).type == "cpu" for job in missing)
     at_a_time = runs_at_a_time(len(missing), on_cpu=on_cpu)
     if at_a_time == 1:
@@ -75,6 +74,15 @@ def train_missing(jobs: Sequence[Job]) -> None:
         return
     with display() as shown, watching(missing, shown):
         launch_here(missing, at_a_time, _tell)
+
+
+def _tell_finished(jobs: Sequence[Job]) -> list[Job]:
+    """Say a line about each job that has its answer; return the others."""
+    missing = [job for job in jobs if job.composed.config["rerun"] or status(job) not in FINISHED]
+    for job in jobs:
+        if job not in missing:
+            _tell(job, {**(RunFolder(job.path).read_result() or {}), "repeated": False})
+    return missing
 
 
 def planned(job: Job) -> Planned:
@@ -90,7 +98,25 @@ def _composed(
     first = compose_replicas(members[0], folders)
     if len(first) == 1 and len(seeds) == len(members) and all(map(str.isdecimal, seeds)):
         return [[run] for run in compose_seeds(arm, list(map(int, seeds)), folders)]
-    return [first, *(compose_replicas(words, folders) for words in members[1:])]
+    replicas = [first, *(compose_replicas(words, folders) for words in members[1:])]
+    _refuse_overlap(replicas)
+    return replicas
+
+
+def _refuse_overlap(replicas: Sequence[Sequence[Composed]]) -> None:
+    """Refuse sets of replicas that share a seed: it would be trained once, and fewer runs be there than asked for."""
+    owners: dict[int, int] = {}
+    for runs in replicas:
+        if len(runs) == 1:
+            continue
+        seeds = [run.config["seed"] for run in runs]
+        first = seeds[0]
+        for seed in seeds:
+            if (other := owners.setdefault(seed, first)) != first:
+                raise ConfigError(
+                    f"training.replicas={len(runs)}: seed={other} and seed={first} share seed {seed}; "
+                    f"use seed={other},{other + len(runs)}"
+                )
 
 
 def _without_seed(words: Sequence[str]) -> tuple[str, ...]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from bnexp.cli.flags import CONFIG_DIR, Flag, parse, user_dirs
+from bnexp.cli.termination import sigterm_raises
 from bnexp.config.folder import choices, config_dir
 from bnexp.errors import ConfigError, Terminated
 from bnexp.workers import warmed_up
@@ -42,7 +41,7 @@ flags (anywhere among the words):
 
 The report, report.html and report.md, goes to outputs/studies/NAME/, with the numbers: results.csv, curves.csv,
 verdicts.json. The curves of the arms, means and bands, are shown by bnexp dashboard outputs/studies/NAME.
-Without hydra/launcher=…, a run per core; on a GPU, one run after another.
+Without hydra/launcher=…, a run per core; on a GPU, seeds of an arm in lockstep, one arm after another.
 """
 
 
@@ -63,7 +62,7 @@ def run(arguments: Sequence[str]) -> int:
     # Torch and Hydra take seconds: a mistake that can be told without them is told before.
     if "--dry-run" in flags:
         return _show(names[0], words, folders)
-    with warmed_up():
+    with sigterm_raises(), warmed_up():
         return _run(names[0], words, folders)
 
 
@@ -100,7 +99,6 @@ def _run(name: str, words: Sequence[str], folders: Sequence[Path]) -> int:
     from bnexp.training.record import FINISHED
 
     plan, jobs, launcher = _planned(name, words, folders)
-    signal.signal(signal.SIGTERM, _terminate)
     write_plan(plan)
     errors: dict[Path, str] = {}
     if jobs:
@@ -122,7 +120,3 @@ def _run(name: str, words: Sequence[str], folders: Sequence[Path]) -> int:
     # Last: whatever becomes of the drawings, the numbers are on the disk and on the screen.
     print(f"report: {write_report(Outcome(plan, evidence, found, errors | damaged, folders))}")
     return 1 if errors or damaged else 0
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated

@@ -60,7 +60,7 @@ def run_through_hydra(
         raise ConfigError(line) from error
     finally:
         if jobs:
-            print_summary([planned(job) for job in jobs])
+            print_summary([planned(job) for job in jobs], Path(jobs[0].composed.config["output_dir"]))
     if jobs:  # launchers train in other processes too: the run folders tell, not this process's outcomes
         outcomes = [status(job) for job in jobs]
     elif outcomes and isinstance(outcomes[-1], ConfigError):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 
 from bnexp.cli.flags import HYDRA, parse, user_dirs
+from bnexp.cli.termination import sigterm_raises
 from bnexp.errors import Terminated
 from bnexp.workers import warmed_up
 
@@ -17,18 +16,18 @@ def run(arguments: Sequence[str]) -> int:
     """Train what the arguments ask for; return the exit status."""
     flags, overrides = parse(arguments, HYDRA, "train")
     folders = user_dirs(flags)
-    signal.signal(signal.SIGTERM, _terminate)
     try:
-        if _is_for_hydra(flags, overrides):
-            from bnexp.cli.through_hydra import run_through_hydra
+        with sigterm_raises():
+            if _is_for_hydra(flags, overrides):
+                from bnexp.cli.through_hydra import run_through_hydra
 
-            return run_through_hydra(arguments, flags, overrides, folders)
-        if "--multirun" in flags:
-            with warmed_up():
-                from bnexp.cli.multirun import train_all
+                return run_through_hydra(arguments, flags, overrides, folders)
+            if "--multirun" in flags:
+                with warmed_up():
+                    from bnexp.cli.multirun import train_all
 
-                return train_all(overrides, folders)
-        return train_one(overrides, folders)
+                    return train_all(overrides, folders)
+            return train_one(overrides, folders)
     except (KeyboardInterrupt, Terminated):
         print(f"interrupted; {_how_to_go_on(overrides)}", file=sys.stderr)
         raise
@@ -62,7 +61,3 @@ def _is_for_hydra(flags: Mapping[str, str], overrides: Sequence[str]) -> bool:
 def _how_to_go_on(overrides: Sequence[str]) -> str:
     rerun = any(word.lstrip("+").lower() == "rerun=true" for word in overrides)
     return f"the same command{' without rerun=true' * rerun} goes on where it stopped"
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated

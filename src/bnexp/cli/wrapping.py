@@ -12,7 +12,7 @@ def fitted(text: str) -> str:
     """Break the lines of ``text`` to the width of the terminal; 80 columns where there is none.
 
     A paragraph at the margin is filled anew. A line of a table, whose last column stands behind two spaces or more,
-    goes on below that column.
+    stays a line of its own and goes on below that column.
     """
     width = max(40, get_terminal_size().columns)
     if all(len(line) <= width for line in text.splitlines()):
@@ -25,7 +25,7 @@ def fitted(text: str) -> str:
 
 
 def _is_prose(line: str) -> bool:
-    return bool(line) and not line.startswith((" ", "usage:")) and not line.endswith(":")
+    return bool(line) and "  " not in line and not line.startswith((" ", "usage:")) and not line.endswith(":")
 
 
 def _broken(line: str, width: int) -> list[str]:

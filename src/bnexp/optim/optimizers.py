@@ -185,18 +185,33 @@ def adamw(
 def has_fixed_update(optimizer: torch.optim.Optimizer) -> bool:
     """Whether a step is the same work on a GPU's tensors each time, its counts among them, so that a graph can hold it.
 
-    PyTorch's SGD counts nothing; nor does its Adagrad, whose count of steps serves a decay that no choice here has.
+    PyTorch's SGD counts nothing. Its Adagrad counts on the CPU, which a graph leaves where it was; but the count serves
+    a decay that no choice here has. Of a class made from one of these nobody knows.
     """
+    counts_nothing = type(optimizer) in (optim.SGD, optim.Adagrad)
     return all(
-        group.get("capturable", isinstance(optimizer, optim.SGD | optim.Adagrad) and group["params"][0].is_cuda)
-        for group in optimizer.param_groups
+        group["params"][0].is_cuda and group.get("capturable", counts_nothing) for group in optimizer.param_groups
     )
 
 
 def put_lr_on_device_(optimizer: torch.optim.Optimizer) -> None:
-    """Keep the learning rate of every group in a tensor beside its parameters, where a graph reads it."""
+    """Keep the learning rate of every group in a tensor beside its parameters, where a graph reads it.
+
+    It has to be float32 on that very device: of any other tensor PyTorch takes the number, once and for all.
+    """
     for group in optimizer.param_groups:
-        group["lr"] = torch.tensor(group["lr"], device=group["params"][0].device)
+        group["lr"] = torch.tensor(group["lr"], dtype=torch.float32, device=group["params"][0].device)
+
+
+def load_state_(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Take over a state that ``state_dict`` returned, but for the learning rates: those are set for every step anew.
+
+    PyTorch would put the state's own in their place, and leave them on the device that they were loaded to.
+    """
+    rates = [group["lr"] for group in optimizer.param_groups]
+    optimizer.load_state_dict(state)
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate
 
 
 def set_lr_(optimizer: torch.optim.Optimizer, lr: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import NamedTuple
@@ -74,5 +75,7 @@ def after_a_step(
         other.grad = gradients[own].clone() if own in gradients else None
     if gradient_clip is not None:
         nn.utils.clip_grad_norm_([copies[own] for own in gradients], gradient_clip)
-    copy.step()
+    with warnings.catch_warnings():  # a copy forgets that it has already said that it could be captured in a graph
+        warnings.filterwarnings("ignore", "This instance was constructed with capturable=True", UserWarning)
+        copy.step()
     return {own: other.detach() for own, other in copies.items()}

@@ -104,8 +104,8 @@ def make_plan(study: Study, words: Sequence[str], user_dirs: Sequence[Path] = ()
         ConfigError: for the first thing that cannot work; nothing has been written then.
     """
     refuse_hydra_targets(words)
-    if any(_key(word) == "training.replicas" for word in words):
-        raise ConfigError("training.replicas: a study trains its seeds side by side by itself; leave it out")
+    if replicas := next((word for word in words if _key(word) == "training.replicas"), None):
+        raise ConfigError(f"{replicas}: a study trains its seeds side by side by itself; say how many with seeds=N")
     own = {key: value for key, equals, value in map(_split, words) if equals and key in OWN_KEYS}
     hydra = tuple(word for word in words if _key(word).startswith("hydra"))
     overrides = tuple(word for word in words if _key(word) not in OWN_KEYS and word not in hydra)

@@ -20,13 +20,19 @@ SECONDS_BETWEEN_LINES = 10.0
 
 @dataclass(frozen=True)
 class Tally:
-    """How many runs are at what, of those that have to be run; and the seconds left, where that can be told."""
+    """How many runs are at what, of those that have to be run.
+
+    Attributes:
+        share: of all their steps, those that are done.
+        seconds_left: None where that cannot be told yet.
+    """
 
     total: int
     done: int
     running: int
     failed: int
     diverged: int
+    share: float
     seconds_left: float | None
 
     def __str__(self) -> str:
@@ -61,13 +67,15 @@ class Watch:
             elif _stamp(folder.config) not in (None, config):
                 running += 1
         counts = [*self.ended.values()]
+        steps, total = sum(self._steps()), sum(job.num_steps for job in self.jobs)
         return Tally(
             total=len(self.jobs),
             done=sum(status in FINISHED for status in counts),
             running=running,
             failed=counts.count("failed"),
             diverged=counts.count("diverged"),
-            seconds_left=self._seconds_left(),
+            share=steps / total,
+            seconds_left=self._seconds_left(steps, total),
         )
 
     def _steps(self) -> list[int]:
@@ -76,12 +84,10 @@ class Watch:
             for index, (job, folder) in enumerate(zip(self.jobs, self.folders, strict=True))
         ]
 
-    def _seconds_left(self) -> float | None:
+    def _seconds_left(self, steps: int, total: int) -> float | None:
         """As long for each step to come as for each one since the start."""
-        now = sum(self._steps())
-        trained = now - self.steps_before
-        left = sum(job.num_steps for job in self.jobs) - now
-        return (time.monotonic() - self.started) * left / trained if trained > 0 else None
+        trained = steps - self.steps_before
+        return (time.monotonic() - self.started) * (total - steps) / trained if trained > 0 else None
 
 
 class Display(Protocol):
@@ -124,9 +130,7 @@ class Bar:
 
     def show(self, tally: Tally) -> None:
         """Move the bar."""
-        self.progress.update(
-            self.task, description=str(tally), total=tally.total, completed=tally.done + tally.failed, refresh=True
-        )
+        self.progress.update(self.task, description=str(tally), total=1.0, completed=tally.share, refresh=True)
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+from contextlib import AbstractContextManager, nullcontext
 from math import prod
 from pathlib import Path
 from typing import Literal
@@ -43,6 +44,11 @@ def choose_device(name: str) -> torch.device:
             f"training.device={name}: this machine has {num_devices} such devices; use training.device=auto or cpu"
         )
     return torch.device(name)
+
+
+def as_current(device: torch.device) -> AbstractContextManager[object]:
+    """Return a block in which ``device`` is what PyTorch's functions of streams and memory are about."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 def choose_threads(threads: int | Literal["auto"], input_shape: tuple[int, ...]) -> int:

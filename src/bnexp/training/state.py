@@ -13,6 +13,7 @@ from bnexp.data.augment import Augmentation
 from bnexp.data.dataset import Dataset
 from bnexp.nn.losses import Loss
 from bnexp.nn.noise import GaussianNoise
+from bnexp.optim.optimizers import load_state_
 from bnexp.training.settings import Evaluation, Signals
 
 
@@ -76,7 +77,7 @@ def capture(parts: Parts, progress: Progress, name: str) -> dict[str, Any]:
 def restore(state: dict[str, Any], parts: Parts) -> Progress:
     """Bring the parts to a captured state; return how far the run was."""
     parts.model.load_state_dict(state["model"])
-    parts.optimizer.load_state_dict(state["optimizer"])
+    load_state_(parts.optimizer, state["optimizer"])
     for purpose, generator in parts.generators.items():
         generator.set_state(state["generators"][purpose])
     torch.set_rng_state(state["torch"])

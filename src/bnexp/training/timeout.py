@@ -40,8 +40,8 @@ class TimeLimit:
         Raises:
             ConfigError: outside the main thread, where there are no alarms.
         """
-        self._start(num_runs)
         try:
+            self._start(num_runs)  # in here: the alarm may go off before it returns
             yield
         finally:
             self._stop()
@@ -49,9 +49,10 @@ class TimeLimit:
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Let the clock stand still in a part of a block, and go on behind it if that ends well."""
+        num_runs = self._num_runs  # the clock may run for others meanwhile
         self._stop()
         yield
-        self._start(self._num_runs)
+        self._start(num_runs)
 
     def spend(self, seconds: float) -> None:
         """Take so much off what is left."""
