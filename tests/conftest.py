@@ -25,6 +25,12 @@ def _ctrl_c_counts() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(autouse=True)
+def _denormals() -> None:
+    """A run flushes denormal numbers for its whole process, and Hypothesis' floats cannot do without them."""
+    torch.set_flush_denormal(False)
+
+
 @pytest.fixture
 def bnexp(tmp_path: Path) -> CommandLine:
     """The real command line, in a process of its own, in an empty folder."""

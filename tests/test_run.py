@@ -61,3 +61,9 @@ def test_denormals_are_flushed_by_every_thread(tmp_path: Path) -> None:
     words = [sys.executable, "-c", DENORMALS, str(tmp_path)]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["2", "0"]
+
+
+def test_no_test_inherits_that_from_the_one_before(tmp_path: Path) -> None:
+    assert sys.float_info.min / 2 > 0
+    experiment(tmp_path)
+    assert sys.float_info.min / 2 == 0

@@ -35,15 +35,15 @@ SECONDS_TO_END = 5.0
 @contextmanager
 def warmed_up() -> Iterator[None]:
     """Start the server, so that it imports on another core while the block finds out what there is to train."""
-    CONTEXT.set_forkserver_preload(["bnexp.run"])
+    CONTEXT.set_forkserver_preload(["bnexp.preload"])
     forkserver.ensure_running()
     try:
         yield
-    except BaseException:
-        # It would import to the end, and whoever reads this process's output through a pipe would wait for it.
+    finally:
+        # It would import to the end and then take everything down, and whoever reads this process's output through a
+        # pipe would wait for it.
         if (server := forkserver._forkserver._forkserver_pid) is not None:  # type: ignore[attr-defined]
             os.kill(server, signal.SIGKILL)
-        raise
 
 
 def train_side_by_side(runs: Sequence[Run], at_a_time: int, told: Told) -> None:

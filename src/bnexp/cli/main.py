@@ -5,6 +5,8 @@ Nothing heavy is imported before a subcommand needs it, so help and mistakes ans
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import select
 import sys
@@ -16,6 +18,7 @@ from typing import NamedTuple
 import bnexp
 from bnexp.cli.wrapping import fitted
 from bnexp.errors import ConfigError, Terminated, did_you_mean
+from bnexp.garbage import importing
 
 
 class Command(NamedTuple):
@@ -56,6 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     0: done; 1: a run failed; 2: a mistake on the command line, told in one line; 130: Ctrl-C; 141: whoever read the
     output has gone. Any other exception passes through with its traceback.
     """
+    atexit.register(gc.freeze)  # what is there at the end goes with the process; nobody need look through it
     try:
         status = _dispatch(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
@@ -88,7 +92,9 @@ def _dispatch(words: list[str]) -> int:
     if any(word in HELP_WORDS for word in takewhile(lambda word: word != "--", arguments)):
         print(fitted(_help(name)), end="")
         return 0
-    status: int = import_module(command.module).run(arguments)
+    with importing():
+        module = import_module(command.module)
+    status: int = module.run(arguments)
     return status
 
 

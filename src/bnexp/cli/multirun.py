@@ -9,7 +9,7 @@ from typing import Any
 
 from bnexp.analysis.multirun import note_run
 from bnexp.analysis.summary import Planned, print_summary, result_line
-from bnexp.config.compose import Composed, compose_replicas, compose_seeds, explaining, jobs_of_multirun
+from bnexp.config.compose import Composed, compose_arm, compose_replicas, explaining, jobs_of_multirun
 from bnexp.errors import ConfigError
 from bnexp.studies.conduct import status
 from bnexp.studies.launch import launch_here, launch_together, runs_at_a_time
@@ -95,10 +95,10 @@ def _composed(
 ) -> list[list[Composed]]:
     """Compose the replicas of runs that differ in their seed alone, at once if that is a plain number in each."""
     seeds = [word.removeprefix("seed=") for words in members for word in words if word.startswith("seed=")]
-    first = compose_replicas(members[0], folders)
-    if len(first) == 1 and len(seeds) == len(members) and all(map(str.isdecimal, seeds)):
-        return [[run] for run in compose_seeds(arm, list(map(int, seeds)), folders)]
-    replicas = [first, *(compose_replicas(words, folders) for words in members[1:])]
+    if len(seeds) == len(members) and all(map(str.isdecimal, seeds)):
+        replicas = compose_arm(arm, list(map(int, seeds)), folders)
+    else:
+        replicas = [compose_replicas(words, folders) for words in members]
     _refuse_overlap(replicas)
     return replicas
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from bnexp.cli.flags import HYDRA, parse, user_dirs
 from bnexp.cli.termination import sigterm_raises
 from bnexp.errors import Terminated
+from bnexp.garbage import importing
 from bnexp.workers import warmed_up
 
 
@@ -24,7 +25,8 @@ def run(arguments: Sequence[str]) -> int:
                 return run_through_hydra(arguments, flags, overrides, folders)
             if "--multirun" in flags:
                 with warmed_up():
-                    from bnexp.cli.multirun import train_all
+                    with importing():
+                        from bnexp.cli.multirun import train_all
 
                     return train_all(overrides, folders)
             return train_one(overrides, folders)
@@ -35,9 +37,10 @@ def run(arguments: Sequence[str]) -> int:
 
 def train_one(overrides: Sequence[str], folders: Sequence[Path]) -> int:
     """Train one run or its replicas in this process, and show the result; return the exit status."""
-    from bnexp.config.compose import compose_replicas
-    from bnexp.experiment import prepare
-    from bnexp.run import run as train
+    with importing():
+        from bnexp.config.compose import compose_replicas
+        from bnexp.experiment import prepare
+        from bnexp.run import run as train
 
     composed = compose_replicas(overrides, folders)
     if len(composed) > 1:
