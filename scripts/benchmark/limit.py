@@ -66,7 +66,7 @@ def memory(num_bytes: int = 2**28) -> Callable[[], float]:
 
 
 def main() -> None:
-    asked = arguments(QUESTION, rounds=5)
+    asked = arguments(QUESTION, rounds=3)
     runs = {name: bnexp_run(f"training.precision={name}") for name in ("fp32", "bf16")}
     contenders: dict[str, Callable[[], float]] = {"copy of memory": memory()}
     for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):

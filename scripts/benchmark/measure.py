@@ -81,6 +81,8 @@ _made: list[Callable[[], float]] = []
 
 
 def _make(make: Callable[..., Callable[[], float]], arguments: Sequence[Any]) -> None:
+    # A spawned process would spawn its own as well, and a loader's workers import everything anew for each Trainer.
+    multiprocessing.set_start_method(None, force=True)
     _made.append(make(*arguments))
 
 

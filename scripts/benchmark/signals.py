@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
+from tempfile import TemporaryDirectory
+from typing import Any
 
 from measure import arguments, by_turns, publish, spread
 
@@ -26,30 +27,34 @@ LEVELS = ("off", "light", "full")
 class WholeRun:
     """Trains a run and returns its seconds, with evaluations and record; keeps those of the training alone."""
 
-    def __init__(self, words: Sequence[str], level: str) -> None:
-        self.words, self.level = words, level
+    def __init__(self, words: Sequence[str]) -> None:
+        self.words = words
         self.training: list[float] = []
 
     def __call__(self) -> float:
-        seconds = run(experiment(self.words, self.level), Silence)["seconds"]
+        seconds = run(experiment(self.words), Silence)["seconds"]
         self.training.append(float(seconds["train"]))
         return float(seconds["total"])
 
 
-def experiment(words: Sequence[str], level: str) -> Experiment:
-    folder = tempfile.mkdtemp(prefix="bnexp-benchmark-")
-    return prepare(*compose_run([*SHARED, *words, f"signals={level}", f"output_dir={folder}"]))
+def experiment(words: Sequence[str]) -> Experiment:
+    return prepare(*compose_run([*SHARED, *words]))
 
 
 def main() -> None:
     asked = arguments(QUESTION, rounds=5)
-    rows = {}
+    with TemporaryDirectory() as folder:
+        publish(QUESTION, measured(asked.rounds, f"output_dir={folder}"))
+
+
+def measured(rounds: int, place: str) -> dict[str, dict[str, Any]]:
+    rows: dict[str, dict[str, Any]] = {}
     for case, words in CASES.items():
-        runs = {level: WholeRun(words, level) for level in LEVELS}
-        found = by_turns(runs, asked.rounds)
+        runs = {level: WholeRun([*words, f"signals={level}", place]) for level in LEVELS}
+        found = by_turns(runs, rounds)
         rows |= {f"{case}: {level}": spread(found[level]) | {"unit": "s a run"} for level in LEVELS}
         epochs = int(words[-1].partition("=")[2])  # with one evaluation each
-        trained = len(experiment(words, "off").dataset.train) * epochs
+        trained = len(experiment([*words, place]).dataset.train) * epochs
         training = runs["off"].training[1:]  # without the round that warms up
         rows[f"{case}: training alone"] = spread(training) | {"unit": "s a run"}
         for level in LEVELS[1:]:
@@ -57,7 +62,7 @@ def main() -> None:
             examples = [more * trained / seconds for more, seconds in zip(extra, training, strict=True)]
             rows[f"{case}: a measurement, {level}"] = spread(extra) | {"unit": "s"}
             rows[f"{case}: a measurement, {level}, beside training"] = spread(examples) | {"unit": "trained examples"}
-    publish(QUESTION, rows)
+    return rows
 
 
 if __name__ == "__main__":

@@ -47,6 +47,7 @@ def main() -> None:
                 "bnexp train --help": process([sys.executable, "-m", "bnexp", "train", "--help"]),
             },
             asked.rounds,
+            warm_up=False,  # every contender is a process that starts anew
         )
     rows = {name: spread(values) | {"unit": "s"} for name, values in found.items()}
     rows["floor / bnexp train"] = ratio(found["import torch, read the digits"], found["bnexp train's first step"])

@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 
 
 def main() -> None:
-    asked = arguments(QUESTION, rounds=3, epochs=5, runs=16)
+    asked = arguments(QUESTION, rounds=5, epochs=5, runs=16)
     grid = ["norm=none,batch", "init=default,he", f"seed=range({asked.runs // 4})"]
     with TemporaryDirectory() as folder:
         peer = [sys.executable, str(HERE / "peer_sweep.py"), "-m", *grid, f"epochs={asked.epochs}"]
@@ -22,8 +22,8 @@ def main() -> None:
         found = by_turns(
             {
                 "bnexp": process([*own, f"output_dir={folder}"]),
-                "Hydra basic + plain script": process([*peer, "loop=plain"]),
-                "Hydra basic + Lightning": process([*peer, "loop=lightning"]),
+                "Hydra basic + plain script": process([*peer, "loop=plain"], TMPDIR=folder),  # for its weights
+                "Hydra basic + Lightning": process([*peer, "loop=lightning"], TMPDIR=folder),
             },
             asked.rounds,
             warm_up=False,  # every contender is a process that starts anew

@@ -1,8 +1,6 @@
 """``python -m bnexp`` is ``bnexp``."""
 
-import sys
-
-from bnexp.cli.main import main
+from bnexp.cli.main import process
 
 if __name__ == "__main__":
-    sys.exit(main())
+    process()

@@ -40,10 +40,12 @@ def warmed_up() -> Iterator[None]:
     try:
         yield
     finally:
-        # It would import to the end and then take everything down, and whoever reads this process's output through a
-        # pipe would wait for it.
-        if (server := forkserver._forkserver._forkserver_pid) is not None:  # type: ignore[attr-defined]
-            os.kill(server, signal.SIGKILL)
+        # Left alone, it would import to the end and then take everything down, and whoever reads this process's output
+        # through a pipe would wait for it.
+        server: Any = forkserver._forkserver
+        if server._forkserver_pid is not None:
+            os.kill(server._forkserver_pid, signal.SIGKILL)
+            server._stop()
 
 
 def train_side_by_side(runs: Sequence[Run], at_a_time: int, told: Told) -> None:

@@ -156,3 +156,25 @@ def test_a_reader_that_leaves_early_gets_no_traceback() -> None:
         process.stdout.close()
         assert process.stderr.read() == ""
     assert process.returncode == 141
+
+
+def test_the_process_ends_with_its_status_its_output_and_what_others_left_for_the_end() -> None:
+    code = """
+import atexit, sys, threading, time
+from bnexp.cli.main import process
+
+class TakenDown:
+    def __del__(self):
+        print("the interpreter takes its modules down")
+
+left = TakenDown()
+atexit.register(lambda: print("left for the end"))
+threading.Thread(target=lambda: (time.sleep(0.2), print("a thread"))).start()
+process()
+"""
+    for words, status in ((["--version"], 0), (["tarin"], 2)):
+        done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+        assert done.returncode == status
+        version = [f"bnexp {bnexp.__version__}"] if status == 0 else []
+        assert done.stdout.splitlines() == [*version, "a thread", "left for the end"]
+        assert ("bnexp has no such command" in done.stderr) == (status == 2)

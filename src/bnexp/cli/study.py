@@ -11,6 +11,7 @@ from bnexp.cli.flags import CONFIG_DIR, Flag, parse, user_dirs
 from bnexp.cli.termination import sigterm_raises
 from bnexp.config.folder import choices, config_dir
 from bnexp.errors import ConfigError, Terminated
+from bnexp.garbage import importing
 from bnexp.workers import warmed_up
 
 if TYPE_CHECKING:
@@ -76,10 +77,11 @@ def _show(name: str, words: Sequence[str], folders: Sequence[Path]) -> int:
 
 
 def _planned(name: str, words: Sequence[str], folders: Sequence[Path]) -> tuple[Plan, list[Job], Launcher]:
-    from bnexp.studies.conduct import missing_jobs
-    from bnexp.studies.definition import read_study
-    from bnexp.studies.launch import choose_launcher
-    from bnexp.studies.plan import make_plan
+    with importing():
+        from bnexp.studies.conduct import missing_jobs
+        from bnexp.studies.definition import read_study
+        from bnexp.studies.launch import choose_launcher
+        from bnexp.studies.plan import make_plan
 
     plan = make_plan(read_study(name, folders), words, folders)
     jobs = missing_jobs(plan)
@@ -87,16 +89,17 @@ def _planned(name: str, words: Sequence[str], folders: Sequence[Path]) -> tuple[
 
 
 def _run(name: str, words: Sequence[str], folders: Sequence[Path]) -> int:
-    from bnexp.report.outcome import Outcome
-    from bnexp.report.write import write_report
-    from bnexp.studies.conduct import conduct, status
-    from bnexp.studies.launches import record_launch
-    from bnexp.studies.record import read_evidence, write_plan, write_results
-    from bnexp.studies.show import print_outcome
-    from bnexp.studies.tensorboard import write_curves
-    from bnexp.studies.verdicts import verdicts
-    from bnexp.studies.watch import display, watching
-    from bnexp.training.record import FINISHED
+    with importing():
+        from bnexp.report.outcome import Outcome
+        from bnexp.report.write import write_report
+        from bnexp.studies.conduct import conduct, status
+        from bnexp.studies.launches import record_launch
+        from bnexp.studies.record import read_evidence, write_plan, write_results
+        from bnexp.studies.show import print_outcome
+        from bnexp.studies.tensorboard import write_curves
+        from bnexp.studies.verdicts import verdicts
+        from bnexp.studies.watch import display, watching
+        from bnexp.training.record import FINISHED
 
     plan, jobs, launcher = _planned(name, words, folders)
     write_plan(plan)

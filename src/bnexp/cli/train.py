@@ -20,7 +20,8 @@ def run(arguments: Sequence[str]) -> int:
     try:
         with sigterm_raises():
             if _is_for_hydra(flags, overrides):
-                from bnexp.cli.through_hydra import run_through_hydra
+                with importing():
+                    from bnexp.cli.through_hydra import run_through_hydra
 
                 return run_through_hydra(arguments, flags, overrides, folders)
             if "--multirun" in flags:

@@ -52,7 +52,7 @@ def compose_run(overrides: Sequence[str], user_dirs: Sequence[Path] = ()) -> Com
         ConfigError: one line for the override that is wrong.
     """
     with explaining(overrides, user_dirs):
-        config = config_loader(user_dirs).load_configuration("train", list(overrides), RunMode.RUN, from_shell=False)
+        config = _loaded(overrides, user_dirs)
         return resolved(config, config.hydra.runtime.choices)
 
 
@@ -63,7 +63,7 @@ def compose_seeds(overrides: Sequence[str], seeds: Sequence[int], user_dirs: Seq
         ConfigError: one line for the override that is wrong.
     """
     with explaining(overrides, user_dirs):
-        config = config_loader(user_dirs).load_configuration("train", list(overrides), RunMode.RUN, from_shell=False)
+        config = _loaded(overrides, user_dirs)
         return with_seeds(config, config.hydra.runtime.choices, seeds)
 
 
@@ -74,7 +74,7 @@ def compose_replicas(overrides: Sequence[str], user_dirs: Sequence[Path] = ()) -
         ConfigError: one line for the override that is wrong.
     """
     with explaining(overrides, user_dirs):
-        config = config_loader(user_dirs).load_configuration("train", list(overrides), RunMode.RUN, from_shell=False)
+        config = _loaded(overrides, user_dirs)
         return resolved_replicas(config, config.hydra.runtime.choices)
 
 
@@ -85,7 +85,7 @@ def compose_arm(overrides: Sequence[str], seeds: Sequence[int], user_dirs: Seque
         ConfigError: one line for the override that is wrong.
     """
     with explaining(overrides, user_dirs):
-        config = config_loader(user_dirs).load_configuration("train", list(overrides), RunMode.RUN, from_shell=False)
+        config = _loaded(overrides, user_dirs)
         found = []
         for seed in seeds:
             config.seed = seed
@@ -113,6 +113,10 @@ def with_seeds(config: DictConfig, choices: Mapping[str, Any], seeds: Iterable[i
         config.seed = seed  # before the interpolations are filled in, so that one of ${seed} follows it
         composed.append(resolved(config, choices))
     return composed
+
+
+def _loaded(overrides: Sequence[str], user_dirs: Sequence[Path]) -> DictConfig:
+    return config_loader(user_dirs).load_configuration("train", list(overrides), RunMode.RUN, from_shell=False)
 
 
 def config_loader(user_dirs: Sequence[Path] = ()) -> ConfigLoaderImpl:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import threading
 import time
-from functools import cache
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
@@ -25,19 +23,16 @@ def train_job(config: DictConfig) -> str:
 
     A run that fails has left its error in its folder; nothing is raised for it.
     """
-    parent = multiprocessing.parent_process()
-    if parent is not None and parent.pid is not None:
-        _obey(parent.pid)
     composed = resolved(config, HydraConfig.get().runtime.choices)
     return str(run(prepare(*composed), Silence)["status"])
 
 
-@cache
-def _obey(parent: int) -> None:
-    """Let a local worker live and die with the process that started it.
+def obey(parent: int) -> None:
+    """Let this local worker live and die with the process that started it.
 
     Ctrl-C reaches both; it is for the parent to stop the workers. And if the parent is killed, joblib's workers would
-    go on training what they have been handed, and then wait for minutes.
+    go on training what they have been handed, and then wait: for minutes, or for ever where the parent was just
+    handing over the next job.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ from bnexp.config.compose import config_loader, explaining
 from bnexp.errors import ConfigError, did_you_mean
 from bnexp.experiment import prepare
 from bnexp.run import Reporting, run_together
-from bnexp.studies.job import train_job
+from bnexp.studies.job import obey, train_job
 from bnexp.studies.packs import packs
 from bnexp.studies.plan import Job, Plan
 from bnexp.training.device import num_cores
@@ -109,10 +110,13 @@ def _hydra_launcher(plan: Plan, user_dirs: Sequence[Path]) -> Launcher:
             HydraContext(config_loader=loader, callbacks=Callbacks(config)), train_job, config
         )
 
+    name = str(config.hydra.runtime.choices["hydra/launcher"])
+    if name == "joblib":  # before its first job: a worker may have lost its parent by then
+        launcher.joblib |= {"initializer": obey, "initargs": (os.getpid(),)}  # type: ignore[attr-defined]
+
     def launch(jobs: Sequence[Job]) -> list[str]:
         return [_outcome(item) for item in launcher.launch([list(job.words) for job in jobs], initial_job_idx=0)]
 
-    name = str(config.hydra.runtime.choices["hydra/launcher"])
     numbers = {"basic": 1, "joblib": config.hydra.launcher.get("n_jobs")}
     return Launcher(name, numbers.get(name), launch)
 
