@@ -20,7 +20,7 @@ def sweep(runs: int, folder: str) -> Callable[[], float]:
 
 
 def main() -> None:
-    asked = arguments(QUESTION, rounds=3)
+    asked = arguments(QUESTION, rounds=2)
     contenders: dict[str, Callable[[], float]] = {}
     for subset in (0.25, 0.5, 1.0):
         contenders[f"an epoch of {_images(subset)} images"] = partial(_seconds, subset)

@@ -18,13 +18,13 @@ QUESTION = "Images a second of one training run (ConvNet 32–64–128, batch 12
 
 
 def main() -> None:
-    asked = arguments(QUESTION, rounds=5, workers=2)
+    asked = arguments(QUESTION, rounds=5, workers=2, epochs=1)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     contenders: dict[str, Callable[[], float]] = {}
     for dtype in ("fp32", "bf16"):
         bf16 = dtype == "bf16"
         contenders |= {
-            f"bnexp, {dtype}": apart(bnexp_run, f"training.precision={dtype}"),
+            f"bnexp, {dtype}": apart(bnexp_run, f"training.precision={dtype}", f"training.epochs={asked.epochs}"),
             f"plain, 0 workers, {dtype}": apart(plain_loop, 0, bf16, device),
             f"plain, {asked.workers} workers, {dtype}": apart(plain_loop, asked.workers, bf16, device),
             f"Lightning, {asked.workers} workers, {dtype}": apart(lightning_loop, asked.workers, bf16, device),
