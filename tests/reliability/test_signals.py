@@ -16,6 +16,10 @@ from tests.reliability.forked import exit_code, start
 
 from bnexp.analysis.states import find_states
 from bnexp.cli.main import main
+from bnexp.studies.definition import read_study
+from bnexp.studies.job import obey
+from bnexp.studies.launch import choose_launcher
+from bnexp.studies.plan import make_plan
 from bnexp.training.checkpoint import load_checkpoint
 
 EXIT = {signal.SIGINT: 130, signal.SIGTERM: 143}
@@ -101,6 +105,36 @@ def is_running(pid):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
+
+
+WORKER = "import os, time; from bnexp.studies.job import obey; obey(os.getppid()); print(os.getpid(), flush=True); "
+CONTROLLER = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"
+
+
+def test_a_worker_that_obeys_ends_with_its_parent_though_it_never_had_a_job():
+    words = [sys.executable, "-c", CONTROLLER, WORKER + "time.sleep(60)"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as parent:
+        worker = int(parent.stdout.readline())
+        time.sleep(0.1)
+        assert is_running(worker)
+        parent.kill()
+        wait_for(lambda: not is_running(worker), 30)
+
+
+def test_joblibs_workers_obey_before_they_have_a_job(tmp_path, monkeypatch):
+    core = pytest.importorskip("hydra_plugins.hydra_joblib_launcher._core")
+    found = {}
+
+    def parallel(**keywords):
+        found.update(keywords)
+        return lambda jobs: []
+
+    monkeypatch.setattr(core, "Parallel", parallel)
+    study = read_study("case_study", [])
+    plan = make_plan(study, ["hydra/launcher=joblib", f"output_dir={tmp_path}", "seeds=1"])
+    choose_launcher(plan, len(plan.jobs)).launch(plan.jobs)
+    assert found["initializer"] is obey
+    assert found["initargs"] == (os.getpid(),)
 
 
 @pytest.mark.slow
