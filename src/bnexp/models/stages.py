@@ -4,9 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import nn
+from torch import Tensor, nn
 
 from bnexp.models.layers import Hidden, Recipe, conv3x3
+
+
+class Stage(nn.Sequential):
+    """Hidden layers and a max-pool behind them.
+
+    A ReLU directly in front of the pool is computed behind it, on a quarter of the values: with x the values under the
+    window, max(relu(x)) = relu(max(x)), and the gradient goes to the same one of them, or to none where all are
+    negative. So every number is the same, to the last bit. Where a hook listens, each module has its turn.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (torch.nn's name)
+        """Map (N, C, H, W) to (N, last channels, ⌊H / 2⌋, ⌊W / 2⌋), where a side of 1 stays."""
+        *hidden, last, pool = self
+        assert isinstance(last, Hidden)
+        *parts, function = last
+        modules = [*self]
+        if type(function) is nn.ReLU and not any(map(_has_hooks, (last, function, pool))):
+            modules = [*hidden, *parts, pool, function]
+        x = input
+        for module in modules:
+            x = module(x)
+        return x
+
+
+def _has_hooks(module: nn.Module) -> bool:
+    return bool(
+        module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
+    )
 
 
 def conv_stages(image_shape: tuple[int, int, int], plan: Sequence[tuple[int, int]], recipe: Recipe) -> nn.Sequential:
@@ -24,5 +52,5 @@ def conv_stages(image_shape: tuple[int, int, int], plan: Sequence[tuple[int, int
             channels = out_channels
         layers.append(nn.MaxPool2d((min(2, height), min(2, width))))
         height, width = max(1, height // 2), max(1, width // 2)
-        stages.append(nn.Sequential(*layers))
+        stages.append(Stage(*layers))
     return nn.Sequential(*stages)
