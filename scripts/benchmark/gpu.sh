@@ -33,3 +33,5 @@ timeout 300 "$python" -m bnexp study case_study seeds=10 target=0.7 dataset=imag
     echo "ended with status $?"
 tail -n 12 "$out/case_study.txt"
 echo "$(($(date +%s) - started)) s (at most 180)"
+
+measure packing
