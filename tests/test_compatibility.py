@@ -104,3 +104,10 @@ def test_a_batch_too_large_to_be_computed_in_passing_is_tried_out_in_shapes(monk
     config["training"]["batch_size"] = 63
     check_network(Watched(64, 10), config, choices, dataset)
     assert seen == [("meta", 64), ("cpu", 63)]
+
+
+@pytest.mark.parametrize("init", ["lsuv", "data_dependent"])
+def test_an_init_that_looks_at_data_takes_whole_ghost_batches_of_it(init: str) -> None:
+    """Of the 410 training rows 400 are ten ghost batches."""
+    words = ["norm=ghost_batch", "norm.ghost_size=40", "training.batch_size=80", f"init={init}"]
+    prepare(*compose_run([*SMALL, *words]))

@@ -26,6 +26,7 @@ from bnexp.nn.activation import marked
 from bnexp.nn.initialize import Context, initialize_
 from bnexp.nn.norm import Norm
 from bnexp.seeding import generator
+from bnexp.signals.level import probe_size
 from bnexp.training.batches import Scale
 from bnexp.training.bf16 import probe_bf16
 from bnexp.training.device import choose_device, choose_threads
@@ -145,10 +146,11 @@ def _build_model(
     )
     check_memory(partial(make, norms.none()), choices)
     model = make(build(config["norm"], "norm"))
+    num_probed = probe_size(PROBE_SIZE, len(dataset.train), model)
     context = Context(
         activation=activation(),
         generator=generator(config["seed"], "init"),
-        inputs=Scale(dataset, torch.device("cpu"))(dataset.train.inputs[:PROBE_SIZE]),
+        inputs=Scale(dataset, torch.device("cpu"))(dataset.train.inputs[:num_probed]),
     )
     notes = initialize_(model, build(config["init"], "init"), context)
     finetuned = finetune_(model, **finetuning)

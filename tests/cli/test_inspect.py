@@ -18,7 +18,6 @@ import pytest
 import torch
 from tests.conftest import command
 
-from bnexp.cli.inspect import probe_size
 from bnexp.cli.main import main
 from bnexp.config.compose import compose_run
 from bnexp.experiment import prepare
@@ -166,17 +165,11 @@ def test_a_terminal_gets_whole_rows_and_is_told_what_had_no_room(width: int) -> 
     assert any(line.startswith("no room for: ") for line in lines)
 
 
-@pytest.mark.parametrize(
-    ("num_examples", "batch_size", "expected"),
-    [(1300, 64, 512), (1300, 100, 600), (1300, 7, 518), (400, 32, 384), (520, 100, 500), (1300, 1000, 512)],
-)
-def test_the_probe_batch_is_whole_training_batches(num_examples: int, batch_size: int, expected: int) -> None:
-    assert probe_size(num_examples, batch_size) == expected
-
-
-def test_the_probe_batch_of_full_batches_is_512_or_the_split() -> None:
-    assert probe_size(1300, "full") == 512
-    assert probe_size(300, "full") == 300
+@pytest.mark.parametrize(("words", "expected"), [([], 410), (["signals.probe_size=100"], 100)])
+def test_the_probe_batch_is_as_large_as_asked_for_or_as_the_split(
+    capsys: pytest.CaptureFixture[str], words: list[str], expected: int
+) -> None:
+    assert as_json(capsys, *MLP, "dataset=breast_cancer", *words)["num_examples"] == expected
 
 
 def test_ghost_batches_fit_into_the_probe_batch(capsys: pytest.CaptureFixture[str]) -> None:

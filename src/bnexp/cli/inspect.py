@@ -53,9 +53,6 @@ FLAGS = (
     Flag(("--help", "-h")),
 )
 
-PROBE_SIZE = 512
-"""Examples of the probe batch, at least, where the training split has as many."""
-
 
 class Inspected(NamedTuple):
     """One network.
@@ -130,12 +127,13 @@ def _inspected(experiment: Experiment, words: Sequence[str]) -> Inspected:
     from bnexp.nn.norm import normalizes_features
     from bnexp.signals.diagnosis import diagnose
     from bnexp.signals.inspection import inspect
+    from bnexp.signals.level import probe_size
     from bnexp.training.batches import Scale
     from bnexp.training.device import choose_device
 
     device = choose_device(experiment.settings.device)
     config, examples = experiment.config, experiment.dataset.train
-    size = probe_size(len(examples), experiment.settings.batch_size)
+    size = probe_size(config["signals"]["probe_size"], len(examples), experiment.model)
     inspection = inspect(
         experiment.model.to(device),
         Scale(experiment.dataset, device)(examples.inputs[:size].to(device)),
@@ -150,17 +148,6 @@ def _inspected(experiment: Experiment, words: Sequence[str]) -> Inspected:
     settings = {key: value for key, _, value in (word.partition("=") for word in told)}
     arm = Arm(" ".join(told), settings, ())
     return Inspected(arm, inspection, diagnose(inspection), experiment.notes)
-
-
-def probe_size(num_examples: int, batch_size: int | str) -> int:
-    """Return how many examples are sent through: 512 or a few more, or what the split has.
-
-    Whole training batches of up to 512, since a norm may want their parts (ghost batches).
-    """
-    if not isinstance(batch_size, int) or batch_size > PROBE_SIZE:
-        return min(PROBE_SIZE, num_examples)
-    num_batches = min(-(-PROBE_SIZE // batch_size), num_examples // batch_size)
-    return num_batches * batch_size
 
 
 def _plot(prefix: str, found: Sequence[Inspected]) -> None:
