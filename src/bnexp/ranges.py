@@ -35,9 +35,9 @@ class Interval:
     def __str__(self) -> str:
         parts = []
         if self.low > -math.inf:
-            parts.append(f"greater than {self.low:g}" if self.open_low else f"at least {self.low:g}")
+            parts.append(f"greater than {self.low:.12g}" if self.open_low else f"at least {self.low:.12g}")
         if self.high < math.inf:
-            parts.append(f"less than {self.high:g}" if self.open_high else f"at most {self.high:g}")
+            parts.append(f"less than {self.high:.12g}" if self.open_high else f"at most {self.high:.12g}")
         return " and ".join(parts) or "finite"
 
 

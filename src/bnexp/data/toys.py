@@ -15,8 +15,11 @@ MAX_AGE = 65.0
 MAX_SALARY = 10_000.0
 IMAGE_SIZE = 16
 
+NumExamples = Annotated[Count, Interval(high=10**6)]
+"""More would say no more about either question, and would not fit into every memory."""
 
-def two_features(*, num_examples: Count, noise: NonNegative, data_seed: Natural) -> Source:
+
+def two_features(*, num_examples: NumExamples, noise: NonNegative, data_seed: Natural) -> Source:
     """Age and salary, whose scales differ 154-fold, and a line between two classes.
 
     Rows (N, 2): age ~ U(0, 65) in years, salary ~ U(0, 10,000), independent. With z = (x − mean) / standard deviation,
@@ -51,7 +54,7 @@ def two_features(*, num_examples: Count, noise: NonNegative, data_seed: Natural)
 
 def brightness(
     *,
-    num_examples: Count,
+    num_examples: NumExamples,
     num_levels: Annotated[int, Interval(low=2, high=10)],
     contrast: Annotated[int, Interval(low=0, high=100)],
     data_seed: Natural,
