@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import signal
 import subprocess
 from pathlib import Path
@@ -68,6 +69,21 @@ def test_a_run_whose_process_dies_has_failed_and_the_others_go_on(bnexp: Command
     assert done.stdout.count("its process died (exit code -9)") == 3
     statuses = [json.loads(file.read_text())["status"] for file in tmp_path.glob("outputs/*/*/result.json")]
     assert sorted(statuses) == ["done"] * 3 + ["failed"] * 3
+
+
+def test_a_process_that_dies_between_two_runs_is_replaced(tmp_path: Path) -> None:
+    results: dict[int, dict[str, Any]] = {}
+    words = ["dataset=brightness", "dataset.num_examples=200", "model.width=2", "training.epochs=1"]
+
+    def told(number: int, result: dict[str, Any]) -> None:
+        results[number] = result
+        if number == 0:
+            for process in multiprocessing.active_children():
+                process.kill()
+                process.join()
+
+    train_side_by_side(compose_seeds([*words, f"output_dir={tmp_path}"], range(2)), 1, told)
+    assert [results[number]["status"] for number in range(2)] == ["done", "done"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -60,7 +60,8 @@ def train_side_by_side(runs: Sequence[Run], at_a_time: int, told: Told) -> None:
             while waiting and len(busy) < at_a_time:
                 number, run = waiting.popleft()
                 connection = workers.idle()
-                connection.send(run)
+                with suppress(OSError):  # it has died since: its result says so
+                    connection.send(run)
                 busy[connection] = number
             ready = wait([*busy])
             for connection in [connection for connection in busy if connection in ready]:
@@ -77,8 +78,11 @@ class _Workers:
 
     def idle(self) -> Connection:
         """Return the pipe to a process that waits for a run."""
-        if self.waiting:
-            return self.waiting.pop()
+        while self.waiting:
+            connection = self.waiting.pop()
+            if self.processes[connection].is_alive():
+                return connection
+            self.processes.pop(connection).join()
         ours, theirs = CONTEXT.Pipe()
         process = CONTEXT.Process(target=_serve, args=(theirs, self.at_a_time), daemon=True)
         process.start()
@@ -137,8 +141,15 @@ def _train(config: dict[str, Any], choices: Mapping[str, str]) -> dict[str, Any]
 
     try:
         return run(prepare(config, choices), Silence)
-    except Exception as error:  # what was found to work has changed since, or the disk is full
-        return {"status": "failed", "error": f"{type(error).__name__}: {error}".splitlines()[0]}
+    except Exception as error:
+        return failure(error)
+
+
+def failure(error: Exception) -> dict[str, Any]:
+    """Return the result of a run that did not get as far as to have one: what was found to work has changed since, or
+    the disk is full.
+    """
+    return {"status": "failed", "error": f"{type(error).__name__}: {error}".splitlines()[0]}
 
 
 def _die_with_parent() -> None:

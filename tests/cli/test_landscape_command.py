@@ -135,6 +135,20 @@ def test_a_run_goes_on_to_be_mapped_where_its_output_folder_is_gone(outputs: Pat
     assert main(["landscape", str(one(moved)), *QUICK]) == 0
 
 
+@pytest.mark.parametrize("launched", ["graph: 'on'", "compile: true", "device: cuda:7"])
+def test_a_run_is_mapped_where_it_could_not_be_launched_as_it_was(
+    launched: str, outputs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")  # no compiler
+    monkeypatch.delenv("CXX", raising=False)
+    config = one(outputs) / "config.yaml"
+    key = launched.partition(":")[0]
+    lines = [f"  {launched}" if line.startswith(f"  {key}:") else line for line in config.read_text().splitlines()]
+    assert f"  {launched}" in lines
+    config.write_text("\n".join(lines))
+    assert main(["landscape", str(one(outputs)), *QUICK]) == 0
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

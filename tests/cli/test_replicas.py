@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from tests.conftest import CommandLine, command
 
+from bnexp.cli import multirun
 from bnexp.cli.main import main
 from bnexp.training.loop import Training
 
@@ -127,7 +128,28 @@ def test_one_that_fails_has_its_error_in_its_line_and_status_1(
     assert "Traceback" not in captured.out + captured.err
 
 
+@pytest.mark.parametrize("words", [["training.replicas=3"], ["-m", "seed=0,1,2"]])
+def test_one_whose_folder_cannot_be_used_is_named_and_the_others_are_trained(
+    words: list[str], train: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(multirun, "runs_at_a_time", lambda num_jobs, on_cpu: 1)  # as with one core, or a GPU
+    assert train("seed=1") == 0
+    [result] = Path("outputs").glob("*/*/result.json")
+    result.unlink()
+    result.mkdir()
+    assert train(*words) == 1
+    captured = capsys.readouterr()
+    assert captured.out.count("done  ") == 3  # that of the first command, and two of the second
+    assert "-s1  ConfigError: " in captured.out
+    assert "a file of the run belongs there; remove the folder" in captured.out
+    assert "Traceback" not in captured.out + captured.err
+    result.rmdir()
+    assert train(*words) == 0
+    assert results() == dict.fromkeys(range(3), "done")
+
+
 WRONG = {
+    "training.timeout=1e20": "training.timeout=1e+20 must be greater than 0 and at most 1000000000 or null",
     "training.replicas=0": "training.replicas=0 must be at least 1",
     "training.replicas=-3": "training.replicas=-3 must be at least 1",
     "training.replicas=2000": "training.replicas=2000 must be at most 1024",

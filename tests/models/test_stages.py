@@ -102,6 +102,30 @@ def test_where_a_hook_listens_each_module_has_its_turn(monkeypatch, where, kind)
     assert sizes_rectified(monkeypatch, module, x) == [(9, 8), (4, 4)]
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_second_derivatives_are_those_of_the_modules_in_turn(layout):
+    fast = stage().double().to(memory_format=layout)
+    plain = one_after_the_other(fast)
+    x = torch.randn(8, 3, 9, 8, generator=torch.Generator().manual_seed(1)).double().to(memory_format=layout)
+    products = []
+    for module in (fast, plain):
+        weights = [*module.parameters()]
+        gradients = torch.autograd.grad(module(x).square().sum(), weights, create_graph=True)
+        length = sum(gradient.square().sum() for gradient in gradients)
+        products.append(torch.autograd.grad(length, weights))
+    largest = max(float(product.abs().max()) for product in products[1])
+    assert largest > 1
+    for own, other in zip(*products, strict=True):
+        torch.testing.assert_close(own, other, rtol=1e-9, atol=1e-12 * largest)
+
+
+def test_a_part_of_a_stage_and_one_with_more_in_it_are_their_modules_in_turn():
+    module, x = stage(), torch.randn(4, 3, 9, 8)
+    assert torch.equal(module[:1](x), module[0](x))
+    longer = deepcopy(module).append(nn.Tanh())
+    assert torch.equal(longer(x), torch.tanh(one_after_the_other(module)(x)))
+
+
 def test_functions_that_are_no_relu_stay():
     """GELU falls and rises: the largest of its values is not its value of the largest."""
     module = stage(activation=nn.GELU)

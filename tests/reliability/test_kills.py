@@ -66,4 +66,6 @@ def test_runs_that_are_killed_at_twenty_random_moments_end_with_the_same_bits(tm
 @pytest.mark.parametrize("number", range(100, 140))
 def test_two_hundred_kills_change_no_bit(tmp_path, number):
     draws = random.Random(number)
-    assert survive(tmp_path, arm(draws), 5, draws) > 0
+    one = arm(draws)
+    # A run may come to its end before its first kill: then it is no test, and there is another attempt.
+    assert any(survive(tmp_path / str(attempt), one, 5, draws) > 0 for attempt in range(4))

@@ -39,6 +39,11 @@ class Arm:
         return max((run.resolution(metric) for run in self.runs), default=0.0)
 
 
+def coarsest(arms: Iterable[Arm], metric: str) -> float:
+    """Return the smallest step in which ``metric`` can change in all of these arms: the largest of theirs."""
+    return max((arm.resolution(metric) for arm in arms), default=0.0)
+
+
 def distinct(runs: Iterable[Run]) -> tuple[list[Run], list[str]]:
     """Leave out copies: folders of one fingerprint and seed hold the same run, which must not count twice.
 

@@ -70,7 +70,8 @@ def _rebuilt(run: Run) -> Experiment:
     config = {key: value for key, value in run.config.items() if key != "choices"}
     try:
         # Where a run went and what it ran on cannot change its numbers; neither need be at hand any more.
-        config |= {"output_dir": tempfile.gettempdir(), "training": config["training"] | {"device": "auto"}}
+        anywhere = {"device": "auto", "graph": "auto", "compile": False}
+        config |= {"output_dir": tempfile.gettempdir(), "training": config["training"] | anywhere}
         experiment = prepare(config, run.config["choices"])
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         line = " ".join(str(error).split()) or type(error).__name__

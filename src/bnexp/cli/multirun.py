@@ -30,7 +30,7 @@ def train_all(overrides: Sequence[str], folders: Sequence[Path]) -> int:
         train_missing([*{job.path: job for job in jobs}.values()])
     finally:
         print_summary([planned(job) for job in jobs], place)
-    return 1 if {"failed", "missing"} & {status(job) for job in jobs} else 0
+    return _exit_status(jobs)
 
 
 def plan_multirun(overrides: Sequence[str], folders: Sequence[Path]) -> list[Job]:
@@ -61,7 +61,11 @@ def train_replicas(words: Sequence[str], composed: Sequence[Composed]) -> int:
         with display() as shown, watching(missing, shown):
             launch_together(missing, _tell)
     print_summary([planned(job) for job in jobs], jobs[0].path.parent)
-    return 1 if "failed" in map(status, jobs) else 0
+    return _exit_status(jobs)
+
+
+def _exit_status(jobs: Sequence[Job]) -> int:
+    return 1 if {"failed", "missing"} & {status(job) for job in jobs} else 0
 
 
 def train_missing(jobs: Sequence[Job]) -> None:

@@ -14,21 +14,25 @@ class Stage(nn.Sequential):
 
     A ReLU directly in front of the pool is computed behind it, on a quarter of the values: with x the values under the
     window, max(relu(x)) = relu(max(x)), and the gradient goes to the same one of them, or to none where all are
-    negative. So every number is the same, to the last bit. Where a hook listens, each module has its turn.
+    negative. So outputs and gradients are the same, to the last bit; second derivatives are summed up in another order
+    in places. Where a hook listens, each module has its turn.
     """
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (torch.nn's name)
         """Map (N, C, H, W) to (N, last channels, ⌊H / 2⌋, ⌊W / 2⌋), where a side of 1 stays."""
-        *hidden, last, pool = self
-        assert isinstance(last, Hidden)
-        *parts, function = last
-        modules = [*self]
-        if type(function) is nn.ReLU and not any(map(_has_hooks, (last, function, pool))):
-            modules = [*hidden, *parts, pool, function]
         x = input
-        for module in modules:
+        for module in self._in_order():
             x = module(x)
         return x
+
+    def _in_order(self) -> list[nn.Module]:
+        modules = [*self]
+        match modules:
+            case [*others, Hidden() as last, nn.MaxPool2d() as pool]:
+                *parts, function = last
+                if type(function) is nn.ReLU and not any(map(_has_hooks, (last, function, pool))):
+                    return [*others, *parts, pool, function]
+        return modules
 
 
 def _has_hooks(module: nn.Module) -> bool:

@@ -9,6 +9,7 @@ from itertools import product
 
 import numpy as np
 
+from bnexp.analysis.arms import coarsest
 from bnexp.analysis.statistics.factorial import Effect, largest_interaction, two_way_anova
 from bnexp.report.document import Column, Table
 from bnexp.report.numbers import accuracy, between, general, p_value, points
@@ -38,12 +39,14 @@ class Grid:
         rows, columns: name and levels of each of the two factors; rows are the first one.
         where: the levels of the other factors.
         cells: the runs' values by levels; a cell that was left out or has no run is missing.
+        resolution: the smallest step in which a value can differ.
     """
 
     rows: tuple[str, tuple[str, ...]]
     columns: tuple[str, tuple[str, ...]]
     where: Mapping[str, str]
     cells: Mapping[tuple[str, str], Sequence[float]]
+    resolution: float
 
     @property
     def title(self) -> str:
@@ -61,13 +64,14 @@ def grids(outcome: Outcome) -> list[Grid]:
     found = []
     for levels in product(*(names for _, names in others)):
         where = dict(zip((name for name, _ in others), levels, strict=True))
+        arms = outcome.evidence.select(where)
         cells = {
             (arm.settings[rows[0]], arm.settings[columns[0]]): values
-            for arm in outcome.evidence.select(where)
+            for arm in arms
             if (values := outcome.values(arm.label))
         }
         if cells:
-            found.append(Grid(rows, columns, where, cells))
+            found.append(Grid(rows, columns, where, cells, coarsest(arms, "test/accuracy")))
     return found
 
 
@@ -85,7 +89,7 @@ def effects_table(grid: Grid) -> tuple[Table, str] | str:
     """Return the ANOVA with the largest interaction in a sentence; or why there is none."""
     try:
         effects = two_way_anova(grid.cells, (grid.rows[0], grid.columns[0]))
-        largest = largest_interaction(grid.cells)
+        largest = largest_interaction(grid.cells, grid.resolution)
     except ValueError as error:
         return f"No ANOVA: {error}."
     low, high = largest.interval

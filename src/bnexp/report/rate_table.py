@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from bnexp.analysis.arms import coarsest
 from bnexp.analysis.statistics.estimate import Estimate
 from bnexp.analysis.statistics.learning_rate import (
     Choice,
@@ -65,7 +66,7 @@ def sweep(outcome: Outcome) -> Sweep | None:
     ceiling = max(
         chance_ceiling(item.chance, item.num_examples["val"]) for item in outcome.plan.arms if item.arm.levels
     )
-    resolution = max(arm.resolution("test/accuracy") for arm in outcome.evidence.select({}))
+    resolution = coarsest(outcome.evidence.select({}), "test/accuracy")
     return Sweep(trials, ceiling, resolution) if trials else None
 
 
@@ -80,7 +81,7 @@ def rate_blocks(found: Sweep) -> tuple[Block, ...]:
         f"seed diverged or stayed at a validation accuracy of {accuracy(found.ceiling)} or less, which guessing may "
         "reach. At the edge of the grid the true one may lie beyond."
     )
-    notes = [*_reversals(fresh, best), *(f"Not the same trials: {line}." for line in unfair_grids(found.trials))]
+    notes = [*_reversals(found, fresh, best), *(f"Not the same trials: {line}." for line in unfair_grids(found.trials))]
     return (
         "At common learning rates, mean test accuracy:",
         _common(found),
@@ -140,9 +141,9 @@ def _rate(choice: Choice | None) -> str:
     return f"{choice.lr:g}" + (" (edge of the grid)" if choice.edge else "")
 
 
-def _reversals(fresh: Sequence[Trial], best: dict[str, Choice]) -> list[str]:
+def _reversals(sweep: Sweep, fresh: Sequence[Trial], best: dict[str, Choice]) -> list[str]:
     lines = []
-    for found in reversals(fresh, best):
+    for found in reversals(fresh, best, sweep.resolution):
         common, own = ((estimate.value, *estimate.interval()) for estimate in (found.common, found.best))
         told = [f"{points(value)} ({between(points(low), points(high))})" for value, low, high in (common, own)]
         lines.append(

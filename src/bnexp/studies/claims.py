@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Literal
 
+from bnexp.analysis.arms import coarsest
 from bnexp.analysis.statistics import difference as differences
 from bnexp.analysis.statistics import factorial, spread, student, survival
 from bnexp.analysis.statistics.divergence import compare_divergence
@@ -75,11 +76,12 @@ def main_effect(
 ) -> Estimate:
     """Marginal mean of the second level of a factor less that of the first; all cells count the same."""
     cells: dict[tuple[str, str], Values] = {}
-    for arm in evidence.select(where or {}):
+    arms = evidence.select(where or {})
+    for arm in arms:
         others = ", ".join(f"{name}={value}" for name, value in arm.settings.items() if name != factor)
         if arm.settings[factor] in levels:
             cells[arm.settings[factor], others] = evidence.values(arm.label, metric)
-    return factorial.main_effect(cells, 0, (levels[0], levels[1]))
+    return factorial.main_effect(cells, 0, (levels[0], levels[1]), coarsest(arms, metric))
 
 
 def interaction(
@@ -88,10 +90,11 @@ def interaction(
     """What the change of the columns does at the second row, less what it does at the first."""
     (row, row_levels), (column, column_levels) = *rows.items(), *columns.items()
     cells: dict[tuple[str, str], Values] = {}
-    for arm in evidence.select(where or {}):
+    arms = evidence.select(where or {})
+    for arm in arms:
         cells[arm.settings[row], arm.settings[column]] = evidence.values(arm.label, metric)
-    pairs = [(pair[0], pair[1]) for pair in (row_levels, column_levels)]
-    return factorial.interaction_contrast(cells, *pairs)
+    first, second = ((pair[0], pair[1]) for pair in (row_levels, column_levels))
+    return factorial.interaction_contrast(cells, first, second, coarsest(arms, metric))
 
 
 def spread_ratio(evidence: Evidence, *, a: ArmLabel, b: ArmLabel, metric: Metric) -> Estimate:

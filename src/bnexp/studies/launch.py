@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +23,7 @@ from bnexp.studies.plan import Job, Plan
 from bnexp.training.device import num_cores
 from bnexp.training.progress import Silence
 from bnexp.training.record import RunFolder
-from bnexp.workers import train_side_by_side
+from bnexp.workers import failure, train_side_by_side
 
 LOCKSTEP = "lockstep"
 """The launcher of a GPU: how many seeds of an arm go together is found out for each arm."""
@@ -77,7 +78,8 @@ def launch_here(
         outcomes[number] = str(result["status"])
         if "error" in result:
             outcomes[number] = f"failed: {result['error']}"
-            RunFolder(jobs[number].path).write_death(result["error"])
+            with suppress(OSError):  # the disk may be what failed
+                RunFolder(jobs[number].path).write_death(result["error"])
         told(jobs[number], result)
 
     if at_a_time > 1:
@@ -90,9 +92,19 @@ def launch_here(
 
 
 def launch_together(jobs: Sequence[Job], told: Told, reporting: Reporting = Silence) -> None:
-    """Run jobs that are equal but for their seeds in lockstep, in this process; several of them in silence."""
-    experiments = [prepare(*job.composed) for job in jobs]
-    results = run_together(experiments, reporting if len(jobs) == 1 else Silence)
+    """Run jobs that are equal but for their seeds in lockstep, in this process; several of them in silence.
+
+    Where one of them cannot even start, each is run alone, and that one has failed.
+    """
+    try:
+        experiments = [prepare(*job.composed) for job in jobs]
+        results = run_together(experiments, reporting if len(jobs) == 1 else Silence)
+    except Exception as error:
+        if len(jobs) > 1:
+            for job in jobs:
+                launch_together([job], told)
+            return
+        results = [failure(error)]
     for job, result in zip(jobs, results, strict=True):
         told(job, result)
 

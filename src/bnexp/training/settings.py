@@ -9,6 +9,9 @@ from bnexp.ranges import Count, Fraction, Interval, Location, Natural, Positive
 
 MOST_REPLICAS = 1024
 
+Seconds = Annotated[float, Interval(low=0, open_low=True, high=10**9)]
+"""Time that an alarm can be set to, for all replicas together too."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -46,7 +49,7 @@ class Settings:
     gradient_clip: Positive | None
     early_stopping: Count | None
     deterministic: bool
-    timeout: Annotated[Positive | None, Location()]
+    timeout: Annotated[Seconds | None, Location()]
     graph: Annotated[Literal["auto", "on", "off"], Location()]
     compile: Annotated[bool, Location()]
     replicas: Annotated[Count, Interval(high=MOST_REPLICAS), Location()]

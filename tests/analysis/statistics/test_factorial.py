@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import stats
 
 from bnexp.analysis.statistics.factorial import (
     interaction_contrast,
@@ -80,6 +81,24 @@ def test_a_main_effect_is_averaged_over_the_other_factor():
     assert main_effect(cells, 1, ("v", "u")).value == pytest.approx(-7)
     difference = marginal_mean(cells, "y", 0).value - marginal_mean(cells, "x", 0).value
     assert estimate.value == pytest.approx(difference)
+
+
+def test_cells_whose_runs_agree_are_known_to_the_resolution_alone():
+    """Two cells at chance, and two in which the runs differ by one example of 360: Welch and Satterthwaite."""
+    step = 1 / 360
+    near = [0.1 + step, 0.1 + step, 0.1 + 2 * step]
+    cells = {("x", "u"): [0.1] * 3, ("x", "v"): [0.1] * 3, ("y", "u"): near, ("y", "v"): near}
+    variances = np.array([step**2 / 12, step**2 / 12, np.var(near, ddof=1), np.var(near, ddof=1)]) / 3
+    for found, weight in (
+        (main_effect(cells, 0, ("x", "y"), resolution=step), 1 / 2),
+        (interaction_contrast(cells, ("x", "y"), ("u", "v"), resolution=step), 1.0),
+        (largest_interaction(cells, resolution=step).estimate, 1.0),
+    ):
+        parts = weight**2 * variances
+        half = stats.t.ppf(0.975, parts.sum() ** 2 / (parts**2 / 2).sum()) * np.sqrt(parts.sum())
+        assert found.interval() == pytest.approx((found.value - half, found.value + half))
+    half = stats.t.ppf(0.975, 4) * np.sqrt(step**2 / 12 / 3 / 2)
+    assert marginal_mean(cells, "x", 0, resolution=step).interval() == pytest.approx((0.1 - half, 0.1 + half))
 
 
 def test_the_largest_of_many_interactions_pays_for_the_search():

@@ -77,6 +77,11 @@ def test_a_story_that_turns_round_between_the_tables_is_told():
     assert found.best.value == pytest.approx(-0.10)
 
 
+def test_a_difference_within_a_coarse_resolution_turns_no_story_round():
+    assert reversals(TRIALS, best_rates(TRIALS), resolution=0.01) != []
+    assert reversals(TRIALS, best_rates(TRIALS), resolution=0.5) == []
+
+
 def test_a_difference_within_the_noise_turns_no_story_round():
     trials = grid("a", {0.1: 0.900, 0.2: 0.95}) + grid("b", {0.1: 0.901, 0.2: 0.90})
     assert reversals(trials, best_rates(trials)) == []

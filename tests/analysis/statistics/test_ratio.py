@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from bnexp.analysis.statistics.ratio import ratio
-from bnexp.analysis.statistics.sample import sample_mean
+from bnexp.analysis.statistics.sample import SampleMean, sample_mean
 
 A = np.array([14.0, 11.0, 12.0, 16.0, 13.5])
 B = np.array([20.0, 24.0, 19.0, 26.0])
@@ -62,5 +62,43 @@ def test_a_ratio_of_what_is_never_negative_ends_at_zero_and_is_else_the_same():
     assert bounded.distribution.cdf(math.inf) == 1
     assert bounded.p_value(0.7) == free.p_value(0.7)
     assert ratio(sample_mean(A), b, least=0.0).interval() == ratio(sample_mean(A), b).interval()
-    vague = ratio(sample_mean([1.0, 1.1, 0.9]), sample_mean([-2.0, 0.5, 3.0]), least=0.0)
+
+
+def test_a_certain_arm_over_an_uncertain_one_has_a_lower_end_and_no_upper_one():
+    a, b = np.array([50.0, 50.1, 50.2]), np.array([1.0, 1.0, 8.0])
+    estimate = ratio(sample_mean(a), sample_mean(b), least=0.0)
+    low, high = estimate.interval()
+    df = stats.ttest_ind(a, estimate.value * b, equal_var=False).df
+    assert stats.ttest_ind(a, low * b, equal_var=False).statistic == pytest.approx(stats.t.ppf(0.975, df))
+    assert high == math.inf
+    assert 0 < low < estimate.value
+    vague = ratio(sample_mean([0.1, 1.1, 0.9]), sample_mean(b), least=0.0)  # neither can be told from zero
     assert vague.interval() == (0.0, math.inf)
+
+
+def test_a_lower_end_moves_on_without_a_jump_where_b_stops_being_told_from_zero():
+    a = sample_mean([50.0, 50.1, 50.2])
+    b = [SampleMean(1.0, variance, 2, 3) for variance in np.linspace(0.04, 0.07, 61)]
+    ends = [ratio(a, one, least=0.0).interval()[0] for one in b]
+    assert min(ends) > 0
+    assert np.all(np.diff(ends) < 0)
+    assert np.abs(np.diff(ends)).max() < 0.5
+
+
+@pytest.mark.parametrize("offset", [0.0, 1.0])
+def test_a_ratio_is_outside_its_interval_exactly_where_its_p_value_says_so(offset):
+    draws = np.random.default_rng(0)
+    for _ in range(300):
+        a, b = (draws.lognormal(0, draws.uniform(0.1, 1.5), draws.integers(2, 6)) for _ in range(2))
+        estimate = ratio(sample_mean(a), sample_mean(b), offset, least=0.0)
+        low, high = estimate.interval()
+        for rho in np.geomspace(0.01, 100, 9):
+            x = rho - offset
+            assert (estimate.p_value(x) < 0.05) == (not low <= x <= high), (a, b, x)
+
+
+def test_an_arm_that_is_zero_in_every_run_has_a_ratio_of_zero_and_no_interval():
+    estimate = ratio(sample_mean([0.0, 0.0, 0.0]), sample_mean([0.1, 0.2, 0.3]), least=0.0)
+    assert estimate.value == 0
+    assert estimate.interval() == (-math.inf, math.inf)
+    assert "exactly 0" in estimate.note

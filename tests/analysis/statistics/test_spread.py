@@ -59,3 +59,13 @@ def test_arms_without_any_spread_have_no_ratio():
     assert spread_ratio([0.1] * 5, [0.1] * 5).note
     assert "positive" in spread_ratio(A, [0.1] * 5).note
     assert "fewer than two" in spread_ratio([0.1], A).note
+
+
+def test_an_arm_without_spread_against_one_with_some_has_a_ratio_of_zero_and_no_interval():
+    found = spread_ratio([0.5, 0.5, 0.5], [0.4, 0.5, 0.7])
+    alike = {"he": [0.5, 0.6, 0.7], "xavier": [0.5, 0.6, 0.7]}
+    between = between_ratio(alike, {"he": [0.5, 0.6, 0.7], "xavier": [0.4, 0.8, 0.6]})
+    for estimate in (found, between):
+        assert estimate.value == 0
+        assert estimate.interval() == (-math.inf, math.inf)
+        assert "exactly 0" in estimate.note

@@ -66,37 +66,44 @@ def two_way_anova(cells: Cells, names: tuple[str, str] = ("A", "B")) -> list[Eff
     return [_effect(name, table[label], residual, total) for name, label in labels.items()]
 
 
-def marginal_mean(cells: Cells, level: str, factor: int) -> Estimate:
-    """Return the mean of the cells with ``level`` of factor 0 (A) or 1 (B), each cell counting the same."""
+def marginal_mean(cells: Cells, level: str, factor: int, resolution: float = 0.0) -> Estimate:
+    """Return the mean of the cells with ``level`` of factor 0 (A) or 1 (B), each cell counting the same.
+
+    ``resolution``, here and below, as in :func:`sample.sample_mean`.
+    """
     chosen = [cell for cell in cells if cell[factor] == level]
-    return cell_contrast(cells, dict.fromkeys(chosen, 1 / len(chosen)))
+    return cell_contrast(cells, dict.fromkeys(chosen, 1 / len(chosen)), resolution)
 
 
-def main_effect(cells: Cells, factor: int, levels: tuple[str, str]) -> Estimate:
+def main_effect(cells: Cells, factor: int, levels: tuple[str, str], resolution: float = 0.0) -> Estimate:
     """Return the marginal mean of the second level of factor 0 (A) or 1 (B) less that of the first."""
     rows, columns = _levels(cells)
     share = 1 / len((columns, rows)[factor])
     signs = {levels[0]: -share, levels[1]: share}
-    return cell_contrast(cells, {cell: signs[cell[factor]] for cell in cells if cell[factor] in signs})
+    weights = {cell: signs[cell[factor]] for cell in cells if cell[factor] in signs}
+    return cell_contrast(cells, weights, resolution)
 
 
-def interaction_contrast(cells: Cells, rows: tuple[str, str], columns: tuple[str, str]) -> Estimate:
+def interaction_contrast(
+    cells: Cells, rows: tuple[str, str], columns: tuple[str, str], resolution: float = 0.0
+) -> Estimate:
     """Return how much more B's change does at the second row than at the first: (ȳ₂₂ − ȳ₂₁) − (ȳ₁₂ − ȳ₁₁)."""
     (r1, r2), (c1, c2) = rows, columns
-    return cell_contrast(cells, {(r2, c2): 1.0, (r2, c1): -1.0, (r1, c2): -1.0, (r1, c1): 1.0})
+    return cell_contrast(cells, {(r2, c2): 1.0, (r2, c1): -1.0, (r1, c2): -1.0, (r1, c1): 1.0}, resolution)
 
 
-def largest_interaction(cells: Cells) -> Interaction:
+def largest_interaction(cells: Cells, resolution: float = 0.0) -> Interaction:
     """Return the 2 × 2 contrast furthest from zero among all pairs of rows and columns."""
     rows, columns = _levels(cells)
     pairs = list(product(combinations(rows, 2), combinations(columns, 2)))
-    found = [Interaction(r, c, interaction_contrast(cells, r, c), len(pairs)) for r, c in pairs]
+    found = [Interaction(r, c, interaction_contrast(cells, r, c, resolution), len(pairs)) for r, c in pairs]
     return max(found, key=lambda interaction: abs(interaction.estimate.value))
 
 
-def cell_contrast(cells: Cells, weights: Mapping[tuple[str, str], float]) -> Estimate:
+def cell_contrast(cells: Cells, weights: Mapping[tuple[str, str], float], resolution: float = 0.0) -> Estimate:
     """Return Σ w·ȳ over cells with Welch's interval: each cell has its own spread, unlike in the ANOVA."""
-    return contrast([sample_mean(cells[cell]) for cell in weights], [*weights.values()], "Welch contrast")
+    means = [sample_mean(cells[cell], resolution) for cell in weights]
+    return contrast(means, [*weights.values()], "Welch contrast")
 
 
 def _levels(cells: Cells) -> tuple[list[str], list[str]]:

@@ -110,16 +110,16 @@ def best_rate_table(trials: Sequence[Trial], best: dict[str, Choice], resolution
     return {arm: mean(_tests(trials, arm, choice.lr), resolution) for arm, choice in best.items()}
 
 
-def reversals(trials: Sequence[Trial], best: dict[str, Choice]) -> list[Reversal]:
+def reversals(trials: Sequence[Trial], best: dict[str, Choice], resolution: float = 0.0) -> list[Reversal]:
     """Return where the story turns round between the tables: both 95 % intervals exclude 0, and the signs differ.
 
     Bjorck 2018 found one for batch norm: far ahead at a high common rate, equal at a low one.
     """
     found = []
     for first, second in combinations(best, 2):
-        fair = difference(_tests(trials, first, best[first].lr), _tests(trials, second, best[second].lr))
+        fair = difference(_tests(trials, first, best[first].lr), _tests(trials, second, best[second].lr), resolution)
         for lr in sorted(set(_rates(trials, first)) & set(_rates(trials, second))):
-            common = difference(_tests(trials, first, lr), _tests(trials, second, lr))
+            common = difference(_tests(trials, first, lr), _tests(trials, second, lr), resolution)
             certain = max(fair.p_value(), common.p_value()) <= ALPHA
             if certain and fair.value * common.value < 0:
                 found.append(Reversal(first, second, lr, common, fair))

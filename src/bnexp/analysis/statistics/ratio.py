@@ -37,28 +37,39 @@ class Fieller:
         return float(stdtr(self.df, gap / scale)) if scale else (1 + math.copysign(1, gap)) / 2
 
     def ppf(self, q: float) -> float:
-        """Return C⁻¹(q), infinite where b cannot be told from zero at that level."""
+        """Return C⁻¹(q), the upper end infinite where b cannot be told from zero at that level."""
         from scipy.special import stdtrit
 
         t = float(stdtrit(self.df, q))
         a, b = self.a, self.b
         certain = b.value**2 - t**2 * b.variance
-        if certain <= 0:
-            return math.inf if t > 0 else self.least - self.offset
-        root = math.sqrt(a.variance * certain + b.variance * a.value**2)
-        return max(self.least, (a.value * b.value + t * root) / certain) - self.offset
+        root = math.sqrt(max(0.0, a.variance * certain + b.variance * a.value**2))
+        if certain > 0:
+            return max(self.least, (a.value * b.value + t * root) / certain) - self.offset
+        if t > 0:
+            return math.inf
+        # Where a can be told from zero, and no ratio is negative, it has a lower end without b being so: the same root,
+        # written without the division by what may be zero.
+        surplus = a.value**2 - t**2 * a.variance
+        if math.isinf(self.least) or surplus <= 0:
+            return self.least - self.offset
+        return max(self.least, surplus / (a.value * b.value - t * root)) - self.offset
 
 
 def ratio(a: SampleMean, b: SampleMean, offset: float = 0.0, least: float = -math.inf) -> Estimate:
     """Return E a / E b − ``offset`` with Fieller's interval and Satterthwaite's degrees of freedom.
 
     ``least`` is the smallest ratio that there can be: 0 for what is never negative, such as times.
-    Without an interval, and with the reason, for fewer than two runs of an arm, when all runs agree exactly, or when
-    the mean of b is not above 0.
+    Without an interval, and with the reason, for fewer than two runs of an arm, when all runs agree exactly, when those
+    of a are all 0, or when the mean of b is not above 0.
     """
     n = (a.n, b.n)
     value = a.value / b.value if b.value > 0 else math.nan
-    reason = why_unknown((a, b)) or ("" if b.value > 0 else "a ratio needs a positive mean to be measured against")
+    reason = why_unknown((a, b))
+    if not reason and not b.value > 0:
+        reason = "a ratio needs a positive mean to be measured against"
+    if not reason and a.value == a.variance == 0:
+        reason = "every run of the first arm has exactly 0: how far that is from more is unknown"
     if reason:
         return Estimate.without_interval(value - offset, n, reason)
     df = satterthwaite((a.variance, value**2 * b.variance), (a.df, b.df))
