@@ -209,6 +209,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tmp_path, words):
 
     states = [load_checkpoint(RunFolder(one.path).checkpoint) for one in (whole, parts)]
     assert torch.equal(states[0]["generators"]["noise"], states[1]["generators"]["noise"])
+    assert torch.equal(states[0]["cuda"], states[1]["cuda"])
     rows, expected = (read_rows(RunFolder(one.path).metrics) for one in (parts, whole))
     assert [row["step"] for row in rows] == [row["step"] for row in expected]
     # A pool's gradients are summed in any order on the device, so that two undisturbed ConvNets differ too; the
@@ -216,3 +217,15 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tmp_path, words):
     spread = (weights(again) - weights(whole)).norm()
     assert (weights(parts) - weights(whole)).norm() <= 10 * spread
     assert spread <= 0.1 * weights(whole).norm()
+
+
+def test_code_that_draws_from_pytorchs_own_generator_goes_on_with_the_same_draws(tmp_path, monkeypatch):
+    call = Step.__call__
+    monkeypatch.setattr(Step, "__call__", lambda step, x, y: call(step, x + 0.1 * torch.randn_like(x), y))
+    words = [*MLP, "training.epochs=4", "training.graph='off'"]
+    whole, parts = (digits(tmp_path / name, *words) for name in ("whole", "parts"))
+    run(whole)
+    with pytest.raises(KeyboardInterrupt):
+        run(parts, Interrupting)
+    run(digits(tmp_path / "parts", *words))
+    assert torch.equal(weights(parts), weights(whole))

@@ -63,7 +63,7 @@ class Progress:
 
 def capture(parts: Parts, progress: Progress, name: str) -> dict[str, Any]:
     """Return the state of the run of that name, as a checkpoint holds it."""
-    return {
+    state = {
         "name": name,
         "device": parts.device.type,
         "model": parts.model.state_dict(),
@@ -72,6 +72,9 @@ def capture(parts: Parts, progress: Progress, name: str) -> dict[str, Any]:
         "torch": torch.get_rng_state(),
         "progress": asdict(progress),
     }
+    if parts.device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(parts.device)
+    return state
 
 
 def restore(state: dict[str, Any], parts: Parts) -> Progress:
@@ -81,4 +84,6 @@ def restore(state: dict[str, Any], parts: Parts) -> Progress:
     for purpose, generator in parts.generators.items():
         generator.set_state(state["generators"][purpose])
     torch.set_rng_state(state["torch"])
+    if parts.device.type == "cuda":
+        torch.cuda.set_rng_state(state["cuda"], parts.device)
     return Progress(**state["progress"])
