@@ -181,8 +181,8 @@ def test_the_verdicts(study: Study) -> None:
             below, above = student_t.cdf((low - value) / error), student_t.sf((high - value) / error)
             raw.append(min(1.0, 2 * max(below, above), 2 * min(1 - below, 1 - above)))  # inside or outside
         for index, threshold in ((0, 0.0), (1, math.copysign(0.01, estimates[1]))):
-            # (z(1 − α/2) + z(0.8))² (sd² + sd²)/gap², with half the 68.3 % interval for the standard error
-            error = scale[index] * t[index].ppf(stats.norm.cdf(1))
+            # (z(1 − α/2) + z(0.8))² (sd² + sd²)/gap²
+            error = scale[index]
             z = stats.norm.ppf(1 - 0.05 / 3 / 2) + stats.norm.ppf(0.8)
             needed = max(len(a) + 1, math.ceil(len(a) * (z * error / (estimates[index] - threshold)) ** 2))
             for page in study.pages:

@@ -10,9 +10,12 @@ from statistics import fmean, stdev
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from bnexp.training.record import FINISHED, RunFolder
+
+EXCEPTIONS = {"diverged": ("diverged",), "not done": ("failed", "interrupted", "running", "missing")}
+"""Columns of the table of arms that are there where they are needed, and which statuses they count."""
 
 
 @dataclass(frozen=True)
@@ -76,23 +79,30 @@ def print_summary(planned: Sequence[Planned], folder: Path) -> None:
     arms: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for item in {item.path: item for item in planned}.values():  # `seed=0,0` is one run and counts once
         arms.setdefault(item.arm, []).append(item.result())
-    table = Table(title="mean ± sd over seeds")
-    for column in ("arm", "n", "test accuracy", "validation accuracy", "not done"):
-        table.add_column(column, no_wrap=True)
+    every = [result for results in arms.values() for result in results]
+    shown = [title for title, statuses in EXCEPTIONS.items() if any(one["status"] in statuses for one in every)]
+    table = Table(Column("arm", overflow="fold"), title="mean ± sd over seeds")
+    for column in ("n", "test accuracy", "validation accuracy", *shown):
+        table.add_column(column, no_wrap=column not in shown)
     for arm, results in arms.items():
-        finished = [result["metrics"] for result in results if result["status"] == "done"]
-        others = [result["status"] for result in results if result["status"] != "done"]
-        counts = ", ".join(f"{others.count(status)} {status}" for status in dict.fromkeys(others))
+        # A diverged run counts with the accuracy that it had at its end: without it the arm would look too good.
+        finished = [result["metrics"] for result in results if result["status"] in FINISHED]
         label = " ".join(_varying(arm, list(arms))) or "(all)"
         test = mean_and_sd([metrics["test/accuracy"] for metrics in finished])
         val = mean_and_sd([metrics["val/accuracy"] for metrics in finished])
-        table.add_row(label, str(len(finished)), test, val, counts)
+        table.add_row(label, str(len(finished)), test, val, *(_counts(results, EXCEPTIONS[title]) for title in shown))
     console = _console()
     console.print(table)
-    every = [result for results in arms.values() for result in results]
     _print_notes(console, every)
     if any(result["status"] in FINISHED for result in every):
         console.print(f"next:       bnexp compare {folder}", markup=False)
+
+
+def _counts(results: Sequence[Mapping[str, Any]], statuses: Sequence[str]) -> str:
+    found = [result["status"] for result in results if result["status"] in statuses]
+    if len(statuses) == 1:
+        return str(len(found) or "")
+    return ", ".join(f"{found.count(status)} {status}" for status in dict.fromkeys(found))
 
 
 def mean_and_sd(values: Sequence[float]) -> str:

@@ -38,7 +38,8 @@ def test_pairs_of_one_seed_cancel_the_luck_that_both_arms_share():
     expected = stats.ttest_rel(A, B)
     assert paired.interval() == pytest.approx(tuple(expected.confidence_interval()))
     assert paired.p_value() == pytest.approx(expected.pvalue)
-    assert paired.standard_error < difference(A, B).standard_error / 3
+    assert paired.unit_variance == pytest.approx(np.var(np.subtract(A, B), ddof=1))
+    assert paired.unit_variance < difference(A, B).unit_variance / 9
 
 
 def test_pairs_that_differ_by_rounding_alone_have_no_spread():

@@ -3,7 +3,10 @@ import pytest
 from scipy import stats
 from statsmodels.stats.power import zt_ind_solve_power
 
+from bnexp.analysis.statistics.difference import difference
+from bnexp.analysis.statistics.divergence import compare_divergence
 from bnexp.analysis.statistics.estimate import Estimate
+from bnexp.analysis.statistics.ratio import ratio
 from bnexp.analysis.statistics.sample import sample_mean
 from bnexp.analysis.statistics.seeds_needed import seeds_per_arm, seeds_to_decide
 from bnexp.analysis.statistics.student import welch
@@ -31,12 +34,29 @@ def test_no_number_of_seeds_shows_a_difference_of_zero():
         seeds_per_arm(0, 1, 1)
 
 
-def test_an_estimate_asks_for_the_seeds_that_its_own_spread_implies():
+@pytest.mark.parametrize("sizes", [(2, 2), (3, 3), (3, 10), (12, 12), (500, 500)])
+def test_an_estimate_asks_for_the_seeds_that_its_own_spreads_imply(sizes):
     rng = np.random.default_rng(0)
-    a, b = (sample_mean(rng.normal(mean, 1, 500)) for mean in (0.3, 0.0))
-    estimate = welch(a, b)
-    expected = seeds_per_arm(estimate.value - 0.1, *(np.sqrt(arm.variance * 500) for arm in (a, b)))
-    assert seeds_to_decide(estimate, 0.1) == pytest.approx(expected, rel=0.01)
+    a, b = (rng.normal(mean, sd, n) for mean, sd, n in zip((1.0, 0.0), (1.0, 0.2), sizes, strict=True))
+    estimate = difference(a, b)
+    expected = seeds_per_arm(estimate.value - 0.1, a.std(ddof=1), b.std(ddof=1))
+    assert seeds_to_decide(estimate, 0.1) == expected
+
+
+def test_a_ratio_asks_for_the_seeds_that_the_spread_of_many_ratios_implies():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(3.0, 0.3, 100_000), rng.normal(2.0, 0.1, 100_000)
+    of_hundred = (a.reshape(-1, 100).mean(1) / b.reshape(-1, 100).mean(1)).var()
+    estimate = ratio(sample_mean(a), sample_mean(b))
+    assert estimate.unit_variance == pytest.approx(100 * of_hundred, rel=0.1)
+
+
+def test_shares_of_diverged_runs_have_the_spread_of_a_coin_and_none_is_certain():
+    few = compare_divergence(3, 3, 0, 3).difference
+    many = compare_divergence(300, 1000, 700, 1000).difference
+    assert many.unit_variance == pytest.approx(2 * 0.3 * 0.7, rel=0.01)
+    assert few.unit_variance == pytest.approx(2 * 4 / 5 * 1 / 5)
+    assert seeds_to_decide(few, 0.0) >= 3
 
 
 def test_no_number_is_given_where_the_spread_is_unknown_or_the_estimate_on_the_threshold():

@@ -41,9 +41,11 @@ def test_a_contrast_of_four_cells_has_the_interval_worked_out_by_hand():
     assert estimate.interval() == pytest.approx((4 - 2.7764451 * 2, 4 + 2.7764451 * 2))
 
 
-def test_the_standard_error_is_that_of_a_large_sample():
-    values = np.random.default_rng(0).normal(size=4000)
-    assert mean(values).standard_error == pytest.approx(stats.sem(values), rel=1e-3)
+def test_one_run_of_each_arm_would_have_the_variances_of_their_runs_together():
+    draws = np.random.default_rng(0)
+    a, b = draws.normal(size=3), draws.normal(size=40)
+    assert mean(a).unit_variance == pytest.approx(a.var(ddof=1))
+    assert welch(sample_mean(a), sample_mean(b)).unit_variance == pytest.approx(a.var(ddof=1) + b.var(ddof=1))
 
 
 @pytest.mark.parametrize(("a", "b"), [([0.5], [0.6, 0.7]), ([0.5, 0.5], [0.7, 0.7]), ([], [0.1, 0.2])])

@@ -15,7 +15,7 @@ from bnexp.analysis.statistics.verdict import Claim, judge
 
 def estimate(value, error=1.0, n=10):
     """A normal estimate: its 95 % interval is value ± 1.96 error."""
-    return Estimate(value, Student(value, error, math.inf), (n, n), "normal")
+    return Estimate(value, Student(value, error, math.inf), (n, n), "normal", unit_variance=n * error**2)
 
 
 def verdict(claim):

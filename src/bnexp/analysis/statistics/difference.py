@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -41,7 +41,7 @@ def difference(a: Values, b: Values, resolution: float = 0.0) -> Estimate:
         return estimate  # too few runs, or an arm whose runs agree: nothing to resample
     df = satterthwaite((arm_a.variance, arm_b.variance), (arm_a.df, arm_b.df))
     distribution = bootstrap_difference(np.asarray(a, float), np.asarray(b, float), df)
-    return Estimate(estimate.value, distribution, estimate.n, "BCa bootstrap")
+    return replace(estimate, distribution=distribution, method="BCa bootstrap")
 
 
 def paired_difference(a: Values, b: Values, resolution: float = 0.0) -> Estimate:

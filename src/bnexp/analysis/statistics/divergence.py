@@ -66,7 +66,15 @@ def compare_divergence(diverged_a: int, n_a: int, diverged_b: int, n_b: int) -> 
         return DivergenceRates(unknown, 1.0)
     table = [[diverged_a, n_a - diverged_a], [diverged_b, n_b - diverged_b]]
     distribution = SquareAndAdd(diverged_a, n_a, diverged_b, n_b)
-    difference = Estimate(diverged_a / n_a - diverged_b / n_b, distribution, (n_a, n_b), "Newcombe, exact limits")
+    # With one run more of each kind: a share of exactly 0 or 1 would seem to have no spread.
+    shares = (diverged_a + 1) / (n_a + 2), (diverged_b + 1) / (n_b + 2)
+    difference = Estimate(
+        diverged_a / n_a - diverged_b / n_b,
+        distribution,
+        (n_a, n_b),
+        "Newcombe, exact limits",
+        unit_variance=sum(share * (1 - share) for share in shares),
+    )
     return DivergenceRates(difference, float(fisher_exact(table).pvalue))
 
 

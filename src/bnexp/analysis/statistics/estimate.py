@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 CONFIDENCE = 0.95
-ONE_SIGMA = 0.8413447460685429  # Φ(1)
 
 
 class ConfidenceDistribution(Protocol):
@@ -43,6 +42,7 @@ class Estimate:
     """A value, what the runs leave possible around it, and how that was found.
 
     ``n`` holds the number of runs of each arm; ``note`` says why there is no interval where there is none.
+    ``unit_variance`` is the variance that the value would have with one run of each arm: n of each divide it by n.
     """
 
     value: float
@@ -50,6 +50,7 @@ class Estimate:
     n: tuple[int, ...]
     method: str
     note: str = ""
+    unit_variance: float = math.nan
 
     @classmethod
     def without_interval(cls, value: float, n: tuple[int, ...], note: str) -> Estimate:
@@ -71,8 +72,3 @@ class Estimate:
         """Return the two-sided p-value of "the truth is ``threshold``": 2 min(C, 1 − C)."""
         below = self.distribution.cdf(threshold)
         return 2 * min(below, 1 - below)
-
-    @property
-    def standard_error(self) -> float:
-        """Half the width of the 68.3 % interval, in the units of ``value``; infinite where nothing is known."""
-        return (self.distribution.ppf(ONE_SIGMA) - self.distribution.ppf(1 - ONE_SIGMA)) / 2

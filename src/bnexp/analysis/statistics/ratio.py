@@ -72,5 +72,7 @@ def ratio(a: SampleMean, b: SampleMean, offset: float = 0.0, least: float = -mat
         reason = "every run of the first arm has exactly 0: how far that is from more is unknown"
     if reason:
         return Estimate.without_interval(value - offset, n, reason)
-    df = satterthwaite((a.variance, value**2 * b.variance), (a.df, b.df))
-    return Estimate(value - offset, Fieller(a, b, df, offset, least), n, "Fieller")
+    variances = a.variance, value**2 * b.variance
+    df = satterthwaite(variances, (a.df, b.df))
+    unit_variance = (variances[0] * a.n + variances[1] * b.n) / b.value**2  # to first order (the delta method)
+    return Estimate(value - offset, Fieller(a, b, df, offset, least), n, "Fieller", unit_variance=unit_variance)

@@ -23,13 +23,13 @@ def seeds_per_arm(difference: float, sd_a: float, sd_b: float, power: float = PO
 def seeds_to_decide(estimate: Estimate, threshold: float, power: float = POWER, alpha: float = ALPHA) -> int | None:
     """Return the seeds per arm that would put ``threshold`` outside the interval, should the estimate be the truth.
 
-    Scales the standard error by 1/√n. None where the spread is unknown or the estimate lies on the threshold.
+    As :func:`seeds_per_arm`, with the spreads that the runs have. None where these are unknown or the estimate lies on
+    the threshold.
     """
     gap = estimate.value - threshold
-    if not (math.isfinite(estimate.standard_error) and gap):
+    if not (math.isfinite(estimate.unit_variance) and gap):
         return None
-    n = len(estimate.n) / sum(1 / runs for runs in estimate.n)
-    return _runs(n * estimate.standard_error**2, gap, power, alpha)
+    return _runs(estimate.unit_variance, gap, power, alpha)
 
 
 def _runs(variance_of_one: float, difference: float, power: float, alpha: float) -> int:

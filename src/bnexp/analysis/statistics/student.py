@@ -52,4 +52,5 @@ def contrast(arms: Sequence[SampleMean], weights: Sequence[float], method: str) 
         return Estimate.without_interval(value, n, reason)
     variances = [w**2 * arm.variance for w, arm in zip(weights, arms, strict=True)]
     df = satterthwaite(variances, [arm.df for arm in arms])
-    return Estimate(value, Student(value, math.sqrt(sum(variances)), df), n, method)
+    unit_variance = sum(arm.n * variance for arm, variance in zip(arms, variances, strict=True))
+    return Estimate(value, Student(value, math.sqrt(sum(variances)), df), n, method, unit_variance=unit_variance)
