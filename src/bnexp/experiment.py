@@ -75,8 +75,13 @@ class Experiment:
         return f"{self.path.parent.name}/{self.path.name}"
 
 
-def prepare(config: Config, choices: Mapping[str, str]) -> Experiment:
+def prepare(config: Config, choices: Mapping[str, str], *, writes: bool = True) -> Experiment:
     """Check a configuration against code, data and machine; build its network.
+
+    Args:
+        config: the resolved configuration.
+        choices: the name of the choice of each group.
+        writes: whether the run's folder is to be written; else the place of the output folder does not matter.
 
     Raises:
         ConfigError: with a line for each thing that cannot work. Nothing has been written then.
@@ -87,7 +92,8 @@ def prepare(config: Config, choices: Mapping[str, str]) -> Experiment:
     device = choose_device(settings.device)
     check_launch(settings, device)
     of_precision = probe_bf16() if settings.precision == "bf16" and device.type == "cpu" else ()
-    _check_writable(Path(config["output_dir"]))
+    if writes:
+        _check_writable(Path(config["output_dir"]))
     network = _network(config, choices, settings)
     dataset = network.dataset
     check_batches(config, choices, settings.num_in_batch(len(dataset.train)), dataset)

@@ -88,6 +88,13 @@ def test_a_value_that_varies_within_an_arm_is_no_part_of_a_label(tmp_path: Path)
     assert incidental(arms) == {"training.device": ["cpu", "cuda"]}
 
 
+@pytest.mark.parametrize("key", ["device", "timeout", "graph", "compile", "replicas"])
+def test_where_and_how_a_run_was_launched_is_no_part_of_a_label(tmp_path: Path, key: str) -> None:
+    write_run(tmp_path, "a", 0, **{f"training__{key}": "one"})
+    write_run(tmp_path, "b", 0, **{f"training__{key}": "another"}, norm="batch")
+    assert [arm.label for arm in by_configuration(find_runs([tmp_path])[0])] == ["norm=none", "norm=batch"]
+
+
 def test_a_group_that_older_records_lack_is_called_a_lack(tmp_path: Path) -> None:
     assert labels(tmp_path, {}, {"noise": "mine"}) == ["no noise", "noise=mine"]
 

@@ -72,6 +72,13 @@ def test_p_values_are_adjusted_for_all_differences_together(tmp_path: Path) -> N
     assert rows[0].p_adjusted is None
 
 
+def test_an_arm_without_an_interval_takes_no_finding_away(tmp_path: Path) -> None:
+    comparison = table(tmp_path, none=NONE, batch=BATCH, one_run=[0.5])
+    p = stats.ttest_ind(BATCH, NONE, equal_var=False).pvalue
+    assert [row.p_adjusted for row in comparison.rows[1:]] == [pytest.approx(p), 1.0]
+    assert not any("together" in line for line in caveats(comparison))
+
+
 def test_any_arm_can_be_the_baseline(tmp_path: Path) -> None:
     arms = write_arms(tmp_path, none=NONE, batch=BATCH)
     rows = compare(arms, "test/accuracy", arms[1]).rows

@@ -165,6 +165,17 @@ def test_a_terminal_gets_whole_rows_and_is_told_what_had_no_room(width: int) -> 
     assert any(line.startswith("no room for: ") for line in lines)
 
 
+@pytest.mark.parametrize("command_name", ["inspect", "check"])
+def test_what_writes_no_run_needs_no_place_for_one(
+    command_name: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "outputs").write_text("not a folder")
+    assert main(["train", *MLP]) == 2
+    assert "is a file, not a folder" in capsys.readouterr().err
+    assert main([command_name, *MLP, "norm=batch", "training.epochs=1"]) in (0, 1)  # a check may fail
+    assert capsys.readouterr().err.count("bnexp: ") == 0
+
+
 @pytest.mark.parametrize(("words", "expected"), [([], 410), (["signals.probe_size=100"], 100)])
 def test_the_probe_batch_is_as_large_as_asked_for_or_as_the_split(
     capsys: pytest.CaptureFixture[str], words: list[str], expected: int

@@ -309,7 +309,8 @@ def test_the_learning_rates(study: Study) -> None:
         odd = of[(of["seed"] % 2 == 1) & (of["optimizer.lr"] == rate)][TEST].to_numpy(float)
         bad = of[(of["status"] == "diverged") | (of["val/accuracy"] <= ceiling)]["optimizer.lr"]
         stable = max(set(of["optimizer.lr"]) - set(bad))
-        told = [f"{value:g}" + (" (edge of the grid)" if value in (0.01, 1.0) else "") for value in (rate, stable)]
+        told = [f"{rate:g}" + (" (edge of the grid)" if rate in (0.01, 1.0) else "")]
+        told.append(f"{stable:g}" + (" (edge of the grid)" if stable == 1.0 else ""))
         middle = [str(len(odd)), f"{odd.mean():.4f}", interval(student(odd), ".4f")]
         best.append([f"norm={norm}", told[0], *middle, told[1]])
     for page in study.pages:

@@ -81,6 +81,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     "target key": (changed(target={"vaule": 1}), "target.vaule: there is no such key; did you mean 'value'?"),
     "target both": (changed(target={"value": 1, "from_baseline": True}), "target: give either a value or"),
     "target neither": (changed(target={}), "target: give either a value or from_baseline"),
+    "target percent": (changed(target={"value": 90}), "target.value=90 must be at least 0 and at most 1"),
     "target word": (changed(target={"value": "1e-1"}), "target.value=1e-1 must be a number"),
     "settings": (changed(settings={"mnist": "dataset=mnist"}), "settings.mnist=dataset=mnist must be a list"),
     "claim text": (one_claim(text=...), "claims[0]: text is not set"),

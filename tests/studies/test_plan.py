@@ -73,7 +73,7 @@ def test_the_users_words_go_before_the_studys_and_after_its_settings(plan) -> No
     assert [*widths.values()] == [4, 6, 8, 6]
 
 
-@pytest.mark.parametrize(("word", "value"), [("target=1e-5", 1e-5), ("target=-2", -2.0), ("target=0.7", 0.7)])
+@pytest.mark.parametrize(("word", "value"), [("target=1e-5", 1e-5), ("target=+.5", 0.5), ("target=0.7", 0.7)])
 def test_a_target_may_be_written_like_any_number(plan, word: str, value: float) -> None:
     assert plan(word).study.target.value == value
 
@@ -126,6 +126,7 @@ WRONG = {
     "hydra.launcher._target_=os.system": "Hydra's own parts are chosen by name, such as hydra/launcher=joblib",
     "seeds=x": "seeds=x must be a whole number",
     "target=x": "target=x must be a number; it is a value of val/accuracy",
+    "target=90": "target=90 must be at least 0 and at most 1; it is a value of val/accuracy",
     "setting=wdie": "setting=wdie: study s has no such setting; did you mean 'wide'? (it has: wide)",
     "norm=layer": "norm=layer: the arms of study s set norm themselves (arm plain)",
     "model.dpeth=2": "arm plain: model.dpeth: there is no such key; did you mean 'model.depth'?",

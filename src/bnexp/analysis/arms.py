@@ -6,11 +6,13 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from bnexp.analysis.runs import Run
-from bnexp.config.targets import NUM_INJECTED, show
+from bnexp.config.targets import NUM_INJECTED, is_numeric, parameters, show
 from bnexp.errors import ConfigError, did_you_mean
+from bnexp.training.settings import Settings
 
 SEED = "seed"
 
@@ -66,7 +68,7 @@ def by_configuration(runs: Iterable[Run]) -> list[Arm]:
     the same choice: where the choices differ, their settings follow from them.
     """
     groups = _grouped(runs, lambda run: run.result["fingerprint"])
-    loose = {key for group in groups.values() for key in _variable(group)}  # a device, say: no part of the question
+    loose = _launching().union(*map(_variable, groups.values()))  # a device, say: no part of the question
     values = [{key: value for key, value in common(group).items() if key not in loose} for group in groups.values()]
     keys = _telling(values)
     labels = [_label(node, telling) for node, telling in zip(values, keys, strict=True)]
@@ -199,6 +201,13 @@ def _grouped(runs: Iterable[Run], key: Callable[[Run], str]) -> dict[str, list[R
 
 def _variable(runs: Sequence[Run]) -> set[str]:
     return {key for run in runs for key in run.values} - common(runs).keys()
+
+
+@cache
+def _launching() -> frozenset[str]:
+    """The keys that say where and how a run is trained, and cannot change its numbers."""
+    known = parameters(Settings, 0)
+    return frozenset(f"training.{key}" for key, parameter in known.items() if not is_numeric(parameter, {}))
 
 
 def _telling(values: Sequence[Mapping[str, Any]]) -> list[list[str]]:

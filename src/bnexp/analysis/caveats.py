@@ -26,13 +26,14 @@ def caveats(comparison: Comparison) -> list[str]:
 
 
 def _methods(rows: Sequence[Row]) -> list[str]:
-    differences = [row.difference.points for row in rows if row.difference is not None]
-    methods = sorted({estimate.method for estimate in differences if not estimate.note})
+    found = [row.difference.points for row in rows if row.difference is not None]
+    differences = [estimate for estimate in found if not estimate.note]
+    methods = sorted({estimate.method for estimate in differences})
     lines = []
     if any(not row.mean.note for row in rows):
         of_differences = f"; differences: {' or '.join(methods)}" if methods else ""
         lines.append(f"Intervals are over the runs of an arm (means: Student{of_differences}), 95 % each for itself.")
-    if len(methods) and len(differences) > 1:
+    if len(differences) > 1:
         held = sum(row.p_adjusted is not None and row.p_adjusted <= ALPHA for row in rows)
         lines.append(
             f"Of the {len(differences)} differences together, {held} differ from zero with at most 5 % false "

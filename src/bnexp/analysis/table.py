@@ -25,7 +25,7 @@ class Row:
         values: the metric of each run that has it, in the order of the arm's runs.
         mean: their mean with Student's interval.
         difference: to the baseline; None for the baseline itself.
-        p_adjusted: p-value of "no difference", adjusted for all rows (Benjamini–Hochberg); 1 without an interval.
+        p_adjusted: p-value of "no difference", adjusted for all rows with an interval (Benjamini–Hochberg); 1 without.
         best: whether no other arm has a better mean. An arm that lacks the metric of some runs is not eligible.
     """
 
@@ -66,13 +66,20 @@ def compare(arms: Sequence[Arm], metric: str, baseline: Arm) -> Comparison:
         None if arm is baseline else difference_to(v, reference, max(step, own))
         for arm, v, step in zip(arms, values, steps, strict=True)
     ]
-    p_values = iter(benjamini_hochberg([found.points.p_value() for found in differences if found is not None]))
+    p_values = _adjusted(differences)
     best = _best(arms, values, means, higher_is_better(metric))
     rows = [
-        Row(arm, sample, estimate, found, None if found is None else next(p_values), best=arm in best)
-        for arm, sample, estimate, found in zip(arms, values, means, differences, strict=True)
+        Row(arm, sample, estimate, found, p, best=arm in best)
+        for arm, sample, estimate, found, p in zip(arms, values, means, differences, p_values, strict=True)
     ]
     return Comparison(metric, baseline, tuple(rows))
+
+
+def _adjusted(differences: Sequence[Difference | None]) -> list[float | None]:
+    """Return the p-value of each difference among those that have an interval; the others were not put to a test."""
+    tested = [found for found in differences if found is not None and not found.points.note]
+    p_values = iter(benjamini_hochberg([found.points.p_value() for found in tested]) if tested else [])
+    return [None if found is None else 1.0 if found.points.note else next(p_values) for found in differences]
 
 
 def higher_is_better(metric: str) -> bool | None:

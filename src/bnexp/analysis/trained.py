@@ -5,7 +5,6 @@ The one place where judging runs takes more than their records: a landscape need
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 
 from torch import nn
@@ -69,10 +68,10 @@ def load_trained(run: Run) -> Trained:
 def _rebuilt(run: Run) -> Experiment:
     config = {key: value for key, value in run.config.items() if key != "choices"}
     try:
-        # Where a run went and what it ran on cannot change its numbers; neither need be at hand any more.
+        # What a run ran on cannot change its numbers; it need not be at hand any more.
         anywhere = {"device": "auto", "graph": "auto", "compile": False}
-        config |= {"output_dir": tempfile.gettempdir(), "training": config["training"] | anywhere}
-        experiment = prepare(config, run.config["choices"])
+        config["training"] = config["training"] | anywhere
+        experiment = prepare(config, run.config["choices"], writes=False)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         line = " ".join(str(error).split()) or type(error).__name__
         raise ConfigError(f"{run.path}: its network cannot be built again ({line})") from error

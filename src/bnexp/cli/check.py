@@ -78,7 +78,7 @@ def run(arguments: Sequence[str]) -> int:
     from bnexp.signals.baselines import baselines
     from bnexp.signals.overview import overview
 
-    experiment = prepare(*compose_run(overrides, folders))
+    experiment = prepare(*compose_run(overrides, folders), writes=False)
     pictures = _draw(experiment, prefix)
     data = overview(experiment.dataset)
     least = baselines(experiment.dataset.train, experiment.dataset.val)

@@ -75,7 +75,7 @@ flags (anywhere among the words):
 
 def help_text() -> str:
     """Return what ``bnexp train --help`` prints."""
-    return TRAIN_HELP.format(groups=" ".join(groups([config_dir()])))
+    return TRAIN_HELP.format(groups=" ".join(group for group in groups([config_dir()]) if group != "study"))
 
 
 def flags_first(arguments: Sequence[str]) -> list[str]:

@@ -88,7 +88,8 @@ def run(arguments: Sequence[str]) -> int:
     with explaining(overrides, folders):
         jobs = jobs_of_multirun(overrides, folders) if is_multirun else [list(overrides)]
     found = [
-        _inspected(prepare(*compose_run(job, folders)), words) for job, words in zip(jobs, varied(jobs), strict=True)
+        _inspected(prepare(*compose_run(job, folders), writes=False), words)
+        for job, words in zip(jobs, varied(jobs), strict=True)
     ]
     if "--plot" in flags:
         _plot(flags["--plot"], found)

@@ -54,6 +54,8 @@ def mistake(overrides: Sequence[str], user_dirs: Sequence[Path] = ()) -> str | N
     chosen = _chosen(parsed)
     for override in parsed:
         key = override.key_or_group
+        if key == "study":
+            return f"{override.input_line}: a study is run by itself; write bnexp study {show(override.value())}"
         if key.startswith("hydra") or override.is_add() or override.is_delete():
             continue
         line = _choice_mistake(override, folders) if key in groups(folders) else _key_mistake(key, known_keys, chosen)

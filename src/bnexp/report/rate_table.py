@@ -119,7 +119,7 @@ def _best(found: Sweep, fresh: Sequence[Trial], best: dict[str, Choice]) -> Tabl
     rows = []
     for family in found.families:
         if family not in best:
-            rows.append((family, NONE, "0", NONE, "no run", _rate(stable[family])))
+            rows.append((family, NONE, "0", NONE, "no run", _stable(stable[family])))
             continue
         test = tests[family]
         rows.append(
@@ -129,16 +129,21 @@ def _best(found: Sweep, fresh: Sequence[Trial], best: dict[str, Choice]) -> Tabl
                 str(test.n[0]),
                 accuracy(test.value),
                 interval(test, accuracy),
-                _rate(stable[family]),
+                _stable(stable[family]),
             )
         )
     return Table((Column("arms", "text"), *map(Column, columns)), tuple(rows))
 
 
-def _rate(choice: Choice | None) -> str:
+def _rate(choice: Choice) -> str:
+    return f"{choice.lr:g}" + (" (edge of the grid)" if choice.edge else "")
+
+
+def _stable(choice: Choice | None) -> str:
+    """The largest stable rate: below it the grid may end, and nothing of that limit lies there."""
     if choice is None:
         return "none"
-    return f"{choice.lr:g}" + (" (edge of the grid)" if choice.edge else "")
+    return f"{choice.lr:g}" if choice.edge == "lowest" else _rate(choice)
 
 
 def _reversals(sweep: Sweep, fresh: Sequence[Trial], best: dict[str, Choice]) -> list[str]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
 
 from bnexp.config.folder import choices, config_dir
 from bnexp.config.targets import show
 from bnexp.errors import ConfigError, did_you_mean
-from bnexp.ranges import Count, Finite, violation
+from bnexp.ranges import Count, Finite, Interval, violation
 from bnexp.studies.claim_check import read_claims
 from bnexp.studies.evidence import CURVES
 from bnexp.studies.study import Arm, DeclaredClaim, Levels, Study, Target
@@ -163,6 +163,11 @@ def _crossed_arms(
     ]
 
 
+def target_values(metric: str) -> Any:
+    """Return which values of a metric a target may ask for."""
+    return Annotated[float, Interval(low=0, high=1)] if metric.endswith("accuracy") else Finite
+
+
 def _target(node: Mapping[str, Any], lines: list[str]) -> Target | None:
     known = ("metric", "value", "from_baseline")
     lines += [f"target.{key}: there is no such key{did_you_mean(str(key), known)}" for key in node if key not in known]
@@ -171,7 +176,7 @@ def _target(node: Mapping[str, Any], lines: list[str]) -> Target | None:
         lines.append(f"target.metric={metric} must be one of {', '.join(CURVES)}{did_you_mean(str(metric), CURVES)}")
     if (value is None) == (node.get("from_baseline") is not True):
         lines.append("target: give either a value or from_baseline: true")
-    elif value is not None and (rule := violation(value, Finite)):
+    elif value is not None and (rule := violation(value, target_values(str(metric)))):
         lines.append(f"target.value={value} {rule}")
     return Target(str(metric), None if value is None else value)
 

@@ -15,7 +15,8 @@ from bnexp.config.compose import Composed, compose_seeds
 from bnexp.config.explain import refuse_hydra_targets
 from bnexp.errors import ConfigError, did_you_mean
 from bnexp.experiment import Experiment, prepare
-from bnexp.ranges import Count, Finite, Interval, violation
+from bnexp.ranges import Count, Interval, violation
+from bnexp.studies.definition import target_values
 from bnexp.studies.study import Arm, Study
 from bnexp.training.device import choose_device
 
@@ -198,7 +199,7 @@ def _with(study: Study, own: Mapping[str, str]) -> Study:
         value: Any = _number(own["target"])
         if study.target is None:
             raise ConfigError(f"target={own['target']}: study {study.name} has no target")
-        if rule := violation(value, Finite):
+        if rule := violation(value, target_values(study.target.metric)):
             raise ConfigError(f"target={own['target']} {rule}; it is a value of {study.target.metric}")
         study = replace(study, target=replace(study.target, value=value))
     return study

@@ -37,7 +37,8 @@ def choose_device(name: str) -> torch.device:
     kind, _, index = name.partition(":")
     if not re.fullmatch("cpu|mps|cuda(:(0|[1-9][0-9]*))?", name):
         names = ["auto", "cpu", "cuda", "mps"]
-        raise ConfigError(f"training.device={name} must be auto, cpu, cuda, cuda:N or mps" + did_you_mean(kind, names))
+        hint = "; did you mean 'cuda'?" if kind == "gpu" else did_you_mean(kind, names)
+        raise ConfigError(f"training.device={name} must be auto, cpu, cuda, cuda:N or mps{hint}")
     num_devices = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[kind]
     if int(index or 0) >= num_devices:
         raise ConfigError(
