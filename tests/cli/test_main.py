@@ -1,5 +1,6 @@
 """The entry point: help without anything heavy, one line for a mistake, the exit statuses."""
 
+import os
 import subprocess
 import sys
 import time
@@ -178,3 +179,12 @@ process()
         version = [f"bnexp {bnexp.__version__}"] if status == 0 else []
         assert done.stdout.splitlines() == [*version, "a thread", "left for the end"]
         assert ("bnexp has no such command" in done.stderr) == (status == 2)
+
+
+def test_a_terminal_that_cannot_show_a_letter_gets_the_others() -> None:
+    ascii_alone = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": ""}
+    words = [sys.executable, "-m", "bnexp", "list", "init", "he"]
+    done = subprocess.run(words, env=os.environ | ascii_alone, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert b"init=he: Normal, ?? = 2/fan_in" in done.stdout
+    assert done.stderr == b""

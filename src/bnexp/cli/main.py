@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from itertools import takewhile
 from typing import NamedTuple, NoReturn
 
@@ -58,6 +59,9 @@ def process() -> NoReturn:
 
     What Python does last, taking down one module after another, is left out: it takes PyTorch's half a second.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without ± or × still gets the numbers
     status = main()
     threading._shutdown()  # type: ignore[attr-defined]  # with the next line, all that others have left for the end
     atexit._run_exitfuncs()
