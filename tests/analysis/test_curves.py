@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from PIL import Image
 from tests.analysis.synthetic import curve_rows, write_run
@@ -149,3 +150,42 @@ def test_arms_that_all_diverged_at_once_can_be_drawn(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         save(draw([arm]), tmp_path / "all")
+
+
+LONG = "init=xavier norm=batch norm.eps=1e-05 optimizer=momentum optimizer.weight_decay=0.0005 model.depth="
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [f"{LONG}{depth} schedule=cosine schedule.warmup_steps={100 * depth}" for depth in range(21)],
+        ["W" * 300, "i" * 300],
+        [f"norm={number}" for number in range(40)],
+        [f"optimizer.lr=0.0{number} norm=group norm.num_groups={number}" for number in range(3)],
+        ["数据" * 80, "a\nb"],
+    ],
+)
+def test_the_legend_lies_within_the_figure_and_beside_no_curve(tmp_path: Path, labels: list[str]) -> None:
+    write_run(tmp_path, "a", 0)
+    [arm] = arms_in(tmp_path)
+    figure = draw([Arm(label, {}, arm.runs) for label in labels])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of letters that the font lacks
+        figure.set_dpi(160)  # as save does
+        figure.draw(renderer := FigureCanvasAgg(figure).get_renderer())
+        [legend] = figure.legends
+        box = legend.get_window_extent(renderer)
+        parts = [text.get_window_extent(renderer) for text in legend.get_texts()]
+        below = min(pane.get_tightbbox(renderer).y0 for pane in figure.axes)
+    assert all(figure.bbox.x0 <= part.x0 and part.x1 <= figure.bbox.x1 for part in [box, *parts])
+    assert figure.bbox.y0 <= box.y0 <= box.y1 <= below
+    assert figure.axes[0].get_position().height * figure.get_figheight() > 2  # inches
+    assert len({text.get_text() for text in legend.get_texts()}) == len(labels)
+
+
+def test_the_legend_leaves_out_the_settings_that_all_arms_share(tmp_path: Path) -> None:
+    write_run(tmp_path, "a", 0)
+    [arm] = arms_in(tmp_path)
+    figure = draw([Arm(f"norm=batch init={init} plus", {}, arm.runs) for init in ("he", "xavier")])
+    names = [text.get_text().strip() for text in figure.legends[0].get_texts()]
+    assert names == ["init=he plus (n = 1)", "init=xavier plus (n = 1)"]

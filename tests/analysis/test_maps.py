@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.contour import QuadContourSet
 
 from bnexp.analysis.landscape import Landscape, Survey, as_csv
@@ -87,3 +89,15 @@ def test_steps_are_symmetric_and_their_middle_is_zero() -> None:
     assert steps == [-step for step in reversed(steps)]
     assert np.allclose(steps, np.linspace(-0.3, 0.3, 25))
     assert Survey(num_steps=1, reach=0.3, num_examples=1, seed=0, only_lines=True).steps == [0]
+
+
+@pytest.mark.parametrize("length", [20, 34, 45, 49, 60, 400])
+@pytest.mark.parametrize("has_maps", [True, False])
+def test_the_legend_lies_within_the_figure(length: int, has_maps: bool) -> None:
+    found = [bowl(f"{number} {'m' * (length - 2)}") for number in range(3 if has_maps else 5)]
+    figure = draw(found if has_maps else [replace(one, plane=None) for one in found])
+    figure.set_dpi(160)  # as files of it have
+    figure.draw(renderer := FigureCanvasAgg(figure).get_renderer())
+    [legend] = figure.subfigs[1].legends if has_maps else figure.legends
+    boxes = [part.get_window_extent(renderer) for part in [legend, *legend.get_texts()]]
+    assert all(figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 and box.y0 >= figure.bbox.y0 for box in boxes)

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import subprocess
 
 import pytest
@@ -11,6 +12,8 @@ from tests.conftest import command
 
 from bnexp.cli.main import main
 from bnexp.training.owner import owned
+
+ANSI = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 
 @pytest.fixture
@@ -53,10 +56,10 @@ def test_a_folder_without_runs_is_a_mistake(tmp_path, capsys):
     assert capsys.readouterr().err == f"bnexp: {tmp_path}: no run; train something first (bnexp train)\n"
 
 
-def on_a_terminal(*words, answer=b"", cwd=None):
+def on_a_terminal(*words, answer=b"", cwd=None, width=120, height=12):
     """What a program shows on a terminal, and its exit status."""
     main_end, other_end = pty.openpty()
-    environment = {**os.environ, "COLUMNS": "120", "LINES": "12", "TERM": "xterm"}
+    environment = {**os.environ, "COLUMNS": str(width), "LINES": str(height), "TERM": "xterm"}
     process = subprocess.Popen(
         words, cwd=cwd, env=environment, stdin=other_end, stdout=other_end, stderr=other_end, close_fds=True
     )
@@ -79,6 +82,50 @@ def test_a_terminal_shows_what_fits_and_ends_when_nothing_is_running(outputs):
     assert status == 0
     assert "30 runs: 1 failed, 29 done; 24 not shown" in shown
     assert "[bold]odd" in shown
+
+
+def last_page(shown):
+    """The lines that stay when ``bnexp status`` has ended."""
+    lines = [line for line in re.split(r"[\r\n]+", ANSI.sub("", shown)) if line.strip()]
+    return lines[max(i for i, line in enumerate(lines) if line.startswith("state ")) :]
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_a_narrow_terminal_shows_states_steps_and_names_whole_and_says_what_had_no_room(outputs, width):
+    longer = outputs.rename(outputs.parent / "runs") / "arm"
+    longer = longer.rename(longer.parent / "digits-convnet-default-none-momentum")
+    folder = longer / "0000000001-s0"
+    error = "MemoryError: [bold]odd, and a long story: " + "the workers were killed " * 3
+    result = json.loads((folder / "result.json").read_text())
+    (folder / "result.json").write_text(json.dumps(result | {"error": error}))
+    shown, status = on_a_terminal(*command("status", "runs"), cwd=outputs.parent, width=width, height=40)
+    assert status == 0
+    lines = last_page(shown)
+    assert max(map(len, lines)) <= width
+    assert "…" not in shown
+    rows = [line.split() for line in lines]
+    assert {(row[0], row[2]) for row in rows if row[0] in ("done", "failed")} == {
+        ("done", "20/20"),
+        ("failed", "20/20"),
+    }
+    hidden = re.findall("train loss|val accuracy|remarks", " ".join(lines).partition("no room for: ")[2])
+    assert hidden == {40: ["val accuracy", "train loss", "remarks"], 60: ["val accuracy", "train loss"],
+                      80: ["train loss"], 120: []}[width]  # fmt: skip
+    start = lines[0].index("run")
+    end = lines[0].index("steps")
+    assert f"{folder.parent.name}/{folder.name}" in "".join(line[start:end].strip() for line in lines)
+
+
+def test_folded_rows_leave_room_for_the_last_line(outputs):
+    longer = (outputs / "arm").rename(outputs / "digits-convnet-default-none-momentum")
+    for number in range(2, 12):
+        write_run(outputs, f"{number:010d}")
+    for run in (outputs / "arm").iterdir():
+        run.rename(longer / run.name)
+    shown, _ = on_a_terminal(*command("status"), cwd=outputs.parent, width=60, height=20)
+    lines = last_page(shown)
+    assert len(lines) <= 20
+    assert re.search(r"12 runs: 1 failed, 11 done; [5-9] not shown", " ".join(lines))
 
 
 def test_clean_asks_on_a_terminal_and_takes_no_for_an_answer(outputs):

@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 import sys
 from types import SimpleNamespace
 
@@ -11,6 +12,9 @@ from bnexp.training import progress
 from bnexp.training.progress import Bar, PlainLines, reporter, scores
 
 ROW = {"step": 20, "epoch": 0.5, "train/loss": 1.25, "val/loss": 1.5, "val/accuracy": 0.875}
+
+
+ANSI = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 
 class Terminal(io.StringIO):
@@ -86,6 +90,36 @@ def test_the_bar_shows_steps_scores_and_speed(terminal, clock):
     assert "10/40 steps" in shown
     assert "loss 1.2500, val accuracy 0.8750" in shown
     assert "320 examples/s" in shown  # 10 steps of 64 in 2 seconds
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120, 200])
+def test_the_numbers_stay_whole_beside_a_long_name(terminal, clock, monkeypatch, width):
+    screen = terminal()
+    monkeypatch.setenv("COLUMNS", str(width))
+    name = "digits-convnet-default-none-momentum/0123456789-s0"
+    with Bar(name) as told:
+        told.start(0, 2500, 64)
+        clock(2)
+        told.step(1200)
+        told.row(ROW | {"step": 1200})
+        told.bar.refresh()
+    [line] = [part for part in re.split(r"[\r\n]", ANSI.sub("", screen.getvalue())) if "1200/2500" in part][-1:]
+    assert "1200/2500 steps loss 1.2500, val accuracy 0.8750 " in line
+    assert re.search(r"(\d+|--):(\d\d|--)\s*$", line)
+    assert len(line) <= width
+    if width >= 80:
+        assert "-s0 ━" in line
+    assert (name in line) == (width >= 120)
+
+
+def test_steps_and_time_are_whole_where_even_the_scores_have_no_room(terminal, clock, monkeypatch):
+    screen = terminal()
+    monkeypatch.setenv("COLUMNS", "40")
+    with Bar("digits-convnet-default-none-momentum/0123456789-s0") as told:
+        told.start(0, 2500, 64)
+        told.row(ROW | {"step": 1200})
+        told.bar.refresh()
+    assert "1200/2500 steps --:--" in ANSI.sub("", screen.getvalue())
 
 
 def test_time_spent_on_an_evaluation_does_not_count_in_the_speed(terminal, clock):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bnexp.analysis.arms import Arm, differing
+from bnexp.analysis.legend import add_legend, any_script, arranged, telling
 from bnexp.analysis.runs import Run
 from bnexp.atomic import write_atomically
 from bnexp.config.targets import show
@@ -19,8 +18,7 @@ from bnexp.training.record import Row
 if TYPE_CHECKING:
     import numpy as np
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, FigureBase
-    from matplotlib.lines import Line2D
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     Numbers = NDArray[np.float64]
@@ -32,7 +30,6 @@ PANELS = {"val/accuracy": "validation accuracy (fraction correct)", "train/loss"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", "--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)))
 WIDTH = 9.0  # inches
-LETTERS_ACROSS = 105  # of the legend's size
 
 
 @dataclass(frozen=True)
@@ -64,9 +61,9 @@ def draw(arms: Sequence[Arm], panels: dict[str, str] = PANELS) -> Figure:
     import numpy as np
     from matplotlib.figure import Figure
 
-    columns = max(1, LETTERS_ACROSS // (max(len(_legend(arm)) for arm in arms) + 8))
-    legend_rows = -(-len(arms) // columns)
-    figure = Figure(figsize=(WIDTH, 3.6 + 0.2 * legend_rows), layout="constrained")
+    labels = telling([arm.label for arm in arms])
+    names = arranged([label + _counts(arm) for label, arm in zip(labels, arms, strict=True)], WIDTH)
+    figure = Figure(figsize=(WIDTH, 3.6 + names.height), layout="constrained")
     panes = figure.subplots(1, len(panels), squeeze=False)[0]
     for pane, (metric, name) in zip(panes, panels.items(), strict=True):
         for arm, (colour, dash) in zip(arms, styles(arms), strict=True):
@@ -76,26 +73,9 @@ def draw(arms: Sequence[Arm], panels: dict[str, str] = PANELS) -> Figure:
         pane.grid(alpha=0.3)
         if "loss" in metric and np.isfinite(pane.dataLim.minposy):  # some loss is finite and above 0
             pane.set_yscale("log")
-    add_legend(figure, panes[0].get_lines(), [_legend(arm) for arm in arms], columns)
+    add_legend(figure, panes[0].get_lines(), names)
     figure.suptitle("mean over runs, band from the lowest to the highest", fontsize=10)
     return figure
-
-
-def add_legend(
-    figure: FigureBase, lines: Sequence[Line2D], labels: Sequence[str], num_columns: int, fontsize: int = 9
-) -> None:
-    """Name the lines below a figure, each label letter by letter as it is."""
-    # A label that began with an underscore would be left out, and dollar signs would be taken for formulas.
-    legend = figure.legend(
-        lines,
-        [f" {label}" for label in labels],
-        loc="outside lower center",
-        ncols=num_columns,
-        fontsize=fontsize,
-        frameon=False,
-    )
-    for text in legend.get_texts():
-        text.set_parse_math(False)
 
 
 def save(figure: Figure, prefix: Path) -> list[Path]:
@@ -105,7 +85,7 @@ def save(figure: Figure, prefix: Path) -> list[Path]:
     paths = []
     for kind in ("png", "svg"):
         content = io.BytesIO()
-        with rc_context({"svg.hashsalt": "bnexp"}), _any_script():
+        with rc_context({"svg.hashsalt": "bnexp"}), any_script():
             figure.savefig(content, format=kind, dpi=160, metadata={"Date": None} if kind == "svg" else {})
         paths.append(prefix.with_name(f"{prefix.name}.{kind}"))
         write_atomically(paths[-1], content.getvalue())
@@ -176,14 +156,6 @@ def _draw_arm(pane: Axes, arm: Arm, metric: str, colour: str, dash: object) -> N
         pane.fill_between(found.epochs, found.low, found.high, color=colour, alpha=0.15, linewidth=0)
 
 
-def _legend(arm: Arm) -> str:
+def _counts(arm: Arm) -> str:
     diverged = f", {arm.num_diverged} diverged" if arm.num_diverged else ""
-    return f"{arm.label} (n = {len(arm.runs)}{diverged})"
-
-
-@contextmanager
-def _any_script() -> Iterator[None]:
-    """A label may hold letters that matplotlib's font lacks; it draws a box for them, and says so at length."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        yield
+    return f" (n = {len(arm.runs)}{diverged})"

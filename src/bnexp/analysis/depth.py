@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bnexp.analysis.arms import Arm
-from bnexp.analysis.curves import LETTERS_ACROSS, WIDTH, add_legend, styles
+from bnexp.analysis.curves import WIDTH, styles
+from bnexp.analysis.legend import add_legend, arranged, telling
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,9 +33,8 @@ def draw_depth(arms: Sequence[Arm], inspections: Sequence[Inspection]) -> Figure
     """
     from matplotlib.figure import Figure
 
-    columns = max(1, LETTERS_ACROSS // (max(len(arm.label) for arm in arms) + 8))
-    rows = -(-len(arms) // columns)
-    figure = Figure(figsize=(WIDTH, 3.4 + 0.2 * rows), layout="constrained")
+    names = arranged(telling([arm.label for arm in arms]), WIDTH)
+    figure = Figure(figsize=(WIDTH, 3.4 + names.height), layout="constrained")
     panes = figure.subplots(1, len(PANELS))
     depth = max(len(inspection.layers) for inspection in inspections)
     for pane, (value, words) in zip(panes, PANELS.items(), strict=True):
@@ -44,7 +44,7 @@ def draw_depth(arms: Sequence[Arm], inspections: Sequence[Inspection]) -> Figure
         pane.set_xlabel("layer, in the order of computation")
         pane.grid(alpha=0.3)
         _set_scales(pane, depth)
-    add_legend(figure, panes[0].get_lines(), [arm.label for arm in arms], columns)
+    add_legend(figure, panes[0].get_lines(), names)
     return figure
 
 

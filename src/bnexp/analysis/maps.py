@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bnexp.analysis.curves import COLOURS, add_legend
+from bnexp.analysis.curves import COLOURS
 from bnexp.analysis.landscape import Landscape, Numbers
+from bnexp.analysis.legend import Names, add_legend, arranged, telling
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,16 +35,16 @@ def draw(landscapes: Sequence[Landscape]) -> Figure:
     maps = [landscape for landscape in landscapes if landscape.plane is not None]
     across = max(1, min(MAPS_ACROSS, len(maps)))
     rows = -(-len(maps) // across)
-    legend_rows = -(-len(landscapes) // 2)
     width = max(6.4, across * MAP_SIZE + 1.2)
-    height = rows * (MAP_SIZE + 0.2) + 3.2 + 0.2 * legend_rows
+    names = arranged(telling([landscape.label for landscape in landscapes]), width)
+    height = rows * (MAP_SIZE + 0.2) + 3.2 + names.height
     figure = Figure(figsize=(width, height), layout="constrained")
     below: FigureBase = figure
     if maps:
-        heights = [rows * (MAP_SIZE + 0.2), 3.2 + 0.2 * legend_rows]
+        heights = [rows * (MAP_SIZE + 0.2), 3.2 + names.height]
         above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=heights).ravel()
         _draw_maps(above, maps, rows, across)
-    _draw_lines(below, landscapes)
+    _draw_lines(below, landscapes, names)
     return figure
 
 
@@ -98,7 +99,7 @@ def _draw_contours(pane: Axes, landscape: Landscape, shown: Numbers, low: float,
         )
 
 
-def _draw_lines(figure: FigureBase, landscapes: Sequence[Landscape]) -> None:
+def _draw_lines(figure: FigureBase, landscapes: Sequence[Landscape], names: Names) -> None:
     pane: Axes = figure.subplots()
     lines = []
     for index, landscape in enumerate(landscapes):
@@ -114,8 +115,7 @@ def _draw_lines(figure: FigureBase, landscapes: Sequence[Landscape]) -> None:
     pane.set_ylabel("loss (nats)")
     pane.grid(alpha=0.3)
     pane.set_title("along the first direction (solid) and the second (dashed); dotted: ln(classes)", fontsize=10)
-    labels = [landscape.label for landscape in landscapes]
-    add_legend(figure, lines, labels, 2 if max(map(len, labels)) < 50 and len(labels) > 1 else 1)
+    add_legend(figure, lines, names)
 
 
 def _drawable(losses: Numbers) -> Numbers:

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bnexp.analysis.curves import COLOURS, add_legend
+from bnexp.analysis.curves import COLOURS
+from bnexp.analysis.legend import add_legend, arranged
 from bnexp.data.dataset import Dataset
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ def draw_features(inputs: Tensor, labels: Tensor, dataset: Dataset) -> Figure:
     many = f"{count} of {inputs.shape[1]}" if inputs.shape[1] > count else f"{count}"
     figure.suptitle(f"{many} features as the network gets them, by class", fontsize=10)
     lines = panes[0].get_lines()
-    add_legend(figure, lines, [_short(name) for name in dataset.classes[: len(lines)]], 5, fontsize=8)
+    names = [_short(name) for name in dataset.classes[: len(lines)]]
+    add_legend(figure, lines, arranged(names, figure.get_figwidth(), most_columns=5, fontsize=8))
     return figure
 
 

@@ -1,16 +1,11 @@
-"""How an inspection looks: a table that fits its terminal, whole lines in a file or pipe, then the diagnosis."""
+"""How an inspection looks: a table, then the diagnosis."""
 
 from __future__ import annotations
 
-import shutil
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-
+from bnexp.analysis.columns import Column, console, print_columns
 from bnexp.cli.bars import Scale, bar, sparkline
 
 if TYPE_CHECKING:
@@ -19,49 +14,26 @@ if TYPE_CHECKING:
 
 BAR_WIDTH = 8
 SPARKLINE_WIDTH = 16
-GAP = 2
-
-
-class Column(NamedTuple):
-    """One column of a table.
-
-    Attributes:
-        name: its header.
-        cells: a text for each row.
-        rank: columns of the highest rank are the first to go where there is no room; those of rank 0 stay.
-        style: rich's name of a colour.
-        is_left: whether its cells are aligned to the left.
-    """
-
-    name: str
-    cells: list[str]
-    rank: int = 0
-    style: str = ""
-    is_left: bool = False
-
-    @property
-    def width(self) -> int:
-        """Letters of its longest cell."""
-        return max(map(len, [self.name, *self.cells]))
+ELSEWHERE = "a pipe or --json"
 
 
 def show(inspected: Inspected) -> None:
     """Print the layers of one network, and what they mean."""
-    console = _console()
-    _print_table(console, layer_columns(inspected.inspection))
-    console.print(*_context(inspected.inspection), sep="\n")
-    console.print(*(f"note: {note}" for note in inspected.notes), sep="\n", end="\n" if inspected.notes else "")
-    console.print(*_diagnosis(inspected), sep="\n")
+    terminal = console(wraps=True)
+    print_columns(terminal, layer_columns(inspected.inspection), ELSEWHERE)
+    terminal.print(*_context(inspected.inspection), sep="\n")
+    terminal.print(*(f"note: {note}" for note in inspected.notes), sep="\n", end="\n" if inspected.notes else "")
+    terminal.print(*_diagnosis(inspected), sep="\n")
 
 
 def show_arms(found: Sequence[Inspected]) -> None:
     """Print a line for each network, and what each of them means."""
-    console = _console()
-    _print_table(console, arm_columns(found))
+    terminal = console(wraps=True)
+    print_columns(terminal, arm_columns(found), ELSEWHERE)
     for inspected in found:
-        console.print(f"\n{inspected.arm.label}", style="bold")
-        console.print(*(f"note: {note}" for note in inspected.notes), sep="\n", end="\n" if inspected.notes else "")
-        console.print(*_diagnosis(inspected), sep="\n")
+        terminal.print(f"\n{inspected.arm.label}", style="bold")
+        terminal.print(*(f"note: {note}" for note in inspected.notes), sep="\n", end="\n" if inspected.notes else "")
+        terminal.print(*_diagnosis(inspected), sep="\n")
 
 
 def layer_columns(inspection: Inspection) -> list[Column]:
@@ -151,41 +123,3 @@ def _context(inspection: Inspection) -> Iterator[str]:
 
 def _diagnosis(inspected: Inspected) -> list[str]:
     return [f"* {line}" for line in inspected.diagnosis] or ["* nothing stands out"]
-
-
-def _console() -> Console:
-    # With its width given, since rich takes any dumb terminal for one of 80 columns.
-    is_terminal, width = sys.stdout.isatty(), shutil.get_terminal_size().columns
-    return Console(highlight=False, markup=False, emoji=False, soft_wrap=not is_terminal, width=width)
-
-
-def _print_table(console: Console, columns: Sequence[Column]) -> None:
-    if not sys.stdout.isatty():
-        console.print(*_aligned(columns), "", sep="\n")
-        return
-    shown = _fitting(columns, console.width)
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for column in shown:
-        table.add_column(
-            column.name, justify="left" if column.is_left else "right", style=column.style, overflow="fold"
-        )
-    for row in zip(*(column.cells for column in shown), strict=True):
-        table.add_row(*row)
-    console.print(table)
-    if hidden := [column.name for column in columns if column not in shown]:
-        console.print(f"no room for: {', '.join(hidden)} (a wider terminal, a pipe or --json has them)", style="dim")
-
-
-def _fitting(columns: Sequence[Column], width: int) -> list[Column]:
-    """Leave out columns, those of the highest rank first, until the others fit into ``width``."""
-    shown = list(columns)
-    while sum(column.width + GAP for column in shown) > width and (rank := max(column.rank for column in shown)):
-        shown = [column for column in shown if column.rank < rank]
-    return shown
-
-
-def _aligned(columns: Sequence[Column]) -> list[str]:
-    rows = zip(*([column.name, *column.cells] for column in columns), strict=True)
-    sides = [("<" if column.is_left else ">", column.width) for column in columns]
-    lines = ("  ".join(f"{cell:{side}{width}}" for cell, (side, width) in zip(row, sides, strict=True)) for row in rows)
-    return [line.rstrip() for line in lines]

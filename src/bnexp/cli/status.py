@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from bnexp.cli.flags import Flag, parse
 from bnexp.errors import ConfigError
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
 
     from bnexp.analysis.states import State
 
@@ -34,6 +35,13 @@ flags:
 FLAGS = (Flag(("--once",)), Flag(("--json",)), Flag(("--help", "-h")))
 HEADER = ("state", "run", "steps", "val accuracy", "train loss", "remarks")
 SIDES = "<<>>><"
+RANKS = (0, 0, 0, 2, 3, 1)
+"""On a narrow terminal columns of the highest rank are the first to go."""
+
+LEAST = (None, 12, None, None, None, 24)
+"""Letters a line down to which a column's cells may be folded."""
+
+MOST_LETTERS = 200  # of a cell on a terminal: an error may be long
 SECONDS_BETWEEN_LOOKS = 1.0
 
 
@@ -107,35 +115,45 @@ def _number(state: State, metric: str) -> str:
 
 
 def _watch(paths: Sequence[Path]) -> None:
-    from rich.console import Console
     from rich.live import Live
 
+    from bnexp.analysis.columns import console
     from bnexp.analysis.states import find_states
 
-    console = Console(highlight=False, markup=False, emoji=False)
-    with Live(console=console, auto_refresh=False) as live:
+    terminal = console(wraps=True)
+    with Live(console=terminal, auto_refresh=False) as live:
         while True:
             states = find_states(paths)
-            live.update(_screen(states, console.height - 6), refresh=True)
+            live.update(_screen(states, terminal), refresh=True)
             if not {"running", "queued"} & {state.status for state in states}:
                 return
             time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
-def _screen(states: Sequence[State], room: int) -> RenderableType:
+def _screen(states: Sequence[State], terminal: Console) -> RenderableType:
     """The runs that are most worth a look, as many as the terminal has lines for, and how many there are in all."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Group
-    from rich.table import Table
-
     from bnexp.analysis.states import STATUSES
 
     order = {status: index for index, status in enumerate(STATUSES)}
-    ranked = sorted(states, key=lambda state: order.get(state.status, -1))[: max(room, 1)]
-    table = Table(box=SIMPLE_HEAD)
-    for name, side in zip(HEADER, SIDES, strict=True):
-        table.add_column(name, justify="left" if side == "<" else "right", no_wrap=True, overflow="ellipsis")
-    for state in ranked:
-        table.add_row(*cells(state))
-    hidden = f"; {len(states) - len(ranked)} not shown" if len(ranked) < len(states) else ""
-    return Group(table, counted(states) + hidden)
+    ranked = sorted(states, key=lambda state: order.get(state.status, -1))[: terminal.height]
+
+    def num_lines(count: int) -> int:
+        return len(terminal.render_lines(_page(ranked[:count], states, terminal.width), pad=False))
+
+    count = bisect_right(range(1, len(ranked) + 1), terminal.height - 1, key=num_lines)
+    return _page(ranked[: max(count, 1)], states, terminal.width)
+
+
+def _page(shown: Sequence[State], states: Sequence[State], width: int) -> RenderableType:
+    from rich.console import Group
+
+    from bnexp.analysis.columns import Column, no_room, table
+
+    rows = [cells(state) for state in shown]
+    columns = [
+        Column(name, [row[i][:MOST_LETTERS] for row in rows], rank, is_left=side == "<", least=least)
+        for i, (name, rank, side, least) in enumerate(zip(HEADER, RANKS, SIDES, LEAST, strict=True))
+    ]
+    hidden = f"; {len(states) - len(shown)} not shown" if len(shown) < len(states) else ""
+    line = no_room(columns, width, "--once or --json")
+    return Group("", table(columns, width), "", counted(states) + hidden, *([line] if line else []))

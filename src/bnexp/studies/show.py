@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from bnexp.analysis.arms import printable
+from bnexp.analysis.columns import Column, console, print_columns
 from bnexp.analysis.statistics.student import mean
 from bnexp.analysis.statistics.survival import kaplan_meier
 from bnexp.analysis.statistics.target import Durations
@@ -28,73 +26,111 @@ from bnexp.studies.watch import in_words
 
 def print_plan(plan: Plan, cost: Cost | None) -> None:
     """Print what a study would run, where, what of it is done, and what the rest would cost."""
-    console = _console()
+    terminal = console(wraps=False)
     study = plan.study
-    console.print(f"{study.name}: {study.question}\nsource: {', '.join(study.source) or '–'}", markup=False)
-    table = Table("arm", "overrides", "folder", "runs", "done")
+    terminal.print(f"{study.name}: {study.question}\nsource: {', '.join(study.source) or '–'}")
     base = set.intersection(*({*item.words} for item in plan.arms))
+    print_columns(terminal, _plan_columns(plan, base), "a pipe")
+    terminal.print(f"all arms: {' '.join(sorted(base)) or '–'}")
+    terminal.print(f"study folder: {plan.folder}")
+    for setting in study.settings:
+        terminal.print(f"larger:   bnexp study {study.name} setting={setting}")
+    if cost is None:
+        terminal.print("Nothing is left to run.")
+        return
+    times = f"{in_words(cost.seconds)} with {cost.num_processes} at a time (if nothing else uses the machine)"
+    terminal.print(f"{cost.num_jobs} runs to do: about {times}, {cost.bytes / 1e6:.0f} MB")
+
+
+def print_outcome(plan: Plan, evidence: Evidence, found: Sequence[Verdict], errors: Mapping[Path, str]) -> None:
+    """Print the arms, the verdicts, the runs without an answer, and where everything lies."""
+    terminal = console(wraps=False)
+    print_columns(terminal, _arm_columns(plan, evidence), "a pipe or the report")
+    if found:
+        terminal.print(plan.study.question)
+        print_columns(terminal, _verdict_columns(found), "a pipe or the report")
+    for path, line in errors.items():
+        terminal.print(f"no answer   {path}  {printable(line)}")
+    if errors:
+        terminal.print(f"{len(errors)} runs have no answer; the same command runs them alone.")
+    terminal.print(f"study folder: {plan.folder} (its curves: bnexp dashboard {plan.folder})")
+
+
+def _plan_columns(plan: Plan, base: set[str]) -> list[Column]:
+    rows = []
     for item in plan.arms:
         done = Counter(status(job) for job in item.jobs)
         words = " ".join(word for word in item.words if word not in base)
         # The seeds of an arm share a folder up to the last number.
         folder = f"{item.jobs[0].path}"[: -len("0")] + f"0…{len(item.jobs) - 1}"
         counts = ", ".join(f"{count} {name}" for name, count in done.items() if name != "missing")
-        table.add_row(*map(_text, (item.arm.label, words, folder)), str(len(item.jobs)), counts)
-    console.print(table)
-    console.print(f"all arms: {' '.join(sorted(base)) or '–'}", markup=False)
-    console.print(f"study folder: {plan.folder}", markup=False)
-    for setting in study.settings:
-        console.print(f"larger:   bnexp study {study.name} setting={setting}", markup=False)
-    if cost is None:
-        console.print("Nothing is left to run.")
-        return
-    times = f"{in_words(cost.seconds)} with {cost.num_processes} at a time (if nothing else uses the machine)"
-    console.print(f"{cost.num_jobs} runs to do: about {times}, {cost.bytes / 1e6:.0f} MB", markup=False)
+        rows.append((item.arm.label, words, folder, str(len(item.jobs)), counts))
+    arm, overrides, folders, runs, done_runs = (list(cells) for cells in zip(*rows, strict=True))
+    return [
+        _folded("arm", arm, least=20),
+        _folded("overrides", overrides, 1, least=20),
+        _folded("folder", folders, 2, least=30),
+        _whole("runs", runs),
+        _folded("done", done_runs, least=12),
+    ]
 
 
-def print_outcome(plan: Plan, evidence: Evidence, found: Sequence[Verdict], errors: Mapping[Path, str]) -> None:
-    """Print the arms, the verdicts, the runs without an answer, and where everything lies."""
-    console = _console()
-    console.print(_arms(plan, evidence))
-    if found:
-        table = Table(*verdicts.HEADER, title=_text(plan.study.question))
-        for verdict in found:
-            table.add_row(*map(_text, verdicts.row(verdict)))
-        console.print(table)
-    for path, line in errors.items():
-        console.print(f"no answer   {path}  {printable(line)}", markup=False)
-    if errors:
-        console.print(f"{len(errors)} runs have no answer; the same command runs them alone.")
-    console.print(f"study folder: {plan.folder} (its curves: bnexp dashboard {plan.folder})", markup=False)
-
-
-def _arms(plan: Plan, evidence: Evidence) -> Table:
+def _arm_columns(plan: Plan, evidence: Evidence) -> list[Column]:
     target = evidence.target_value
     reached = "" if target is None or plan.study.target is None else f" {plan.study.target.metric} {target:.4g}"
-    table = Table("arm", "n", "diverged", "test accuracy, mean ± 95 % CI", f"median steps to{reached or ' target'}")
-    table.add_column("reached")
-    table.add_column("ms a step")
-    table.add_column("parameters")
+    rows = []
     for item in plan.arms:
         arm = evidence.arms[item.arm.label]
         if not arm.runs:
-            table.add_row(_text(arm.label), "0", *[""] * 6)
+            rows.append((arm.label, "0", *[""] * 6))
             continue
         accuracy = mean(evidence.values(arm.label, "test/accuracy"), evidence.resolution(arm.label, "test/accuracy"))
         low, high = accuracy.interval()
         half = f" ± {number((high - low) / 2, 'accuracy')}" if math.isfinite(high - low) else ""
         durations = evidence.durations(arm.label, "steps")
-        table.add_row(
-            _text(arm.label),
-            str(len(arm.runs)),
-            str(arm.num_diverged or ""),
-            number(accuracy.value, "accuracy") + half,
-            _median(durations) if reached else "",
-            f"{durations.reached.sum()} of {len(arm.runs)}" if reached else "",
-            f"{1000 * mean(evidence.values(arm.label, 'seconds/step')).value:.1f}",
-            f"{item.num_parameters:,}",
+        rows.append(
+            (
+                arm.label,
+                str(len(arm.runs)),
+                str(arm.num_diverged or ""),
+                number(accuracy.value, "accuracy") + half,
+                _median(durations) if reached else "",
+                f"{durations.reached.sum()} of {len(arm.runs)}" if reached else "",
+                f"{1000 * mean(evidence.values(arm.label, 'seconds/step')).value:.1f}",
+                f"{item.num_parameters:,}",
+            )
         )
-    return table
+    arms, *others = (list(cells) for cells in zip(*rows, strict=True))
+    names = ("n", "diverged", "test accuracy, mean ± 95 % CI", f"median steps to{reached or ' target'}", "reached")
+    ranks = (0, 1, 0, 2, 2, 3, 4)
+    whole = zip((*names, "ms a step", "parameters"), others, ranks, strict=True)
+    return [_folded("arm", arms, least=20), *(_whole(*column) for column in whole)]
+
+
+def _verdict_columns(found: Sequence[Verdict]) -> list[Column]:
+    columns = zip(*map(verdicts.row, found), strict=True)
+    claim, verdict, estimate, interval, claimed, n, seeds = (list(cells) for cells in columns)
+    names = verdicts.HEADER
+    return [
+        _folded(names[0], claim, least=24),
+        _whole(names[1], verdict),
+        _whole(names[2], estimate),
+        _folded(names[3], interval, 1, least=16),
+        _folded(names[4], claimed, 2, least=12),
+        _whole(names[5], n, 3),
+        _whole(names[6], seeds, 4),
+    ]
+
+
+def _folded(name: str, cells: Sequence[str], rank: int = 0, *, least: int) -> Column:
+    """A column of text, which may be folded to ``least`` letters a line."""
+    return Column(name, [printable(cell) for cell in cells], rank, is_left=True, least=least)
+
+
+def _whole(name: str, cells: Sequence[str], rank: int = 0) -> Column:
+    """A column of which only the header may be folded, between its words."""
+    found = [printable(cell) for cell in cells]
+    return Column(name, found, rank, is_left=True, least=max(map(len, [*name.split(), *found])))
 
 
 def _median(durations: Durations) -> str:
@@ -104,13 +140,3 @@ def _median(durations: Durations) -> str:
         return f"{median:g}"
     followed = durations.times[np.isfinite(durations.times)]
     return f"> {followed.max():g}" if len(followed) else "never (diverged)"
-
-
-def _text(text: str) -> str:
-    """Neither rich's markup nor control characters of a label reach the terminal."""
-    return printable(text).replace("[", r"\[")
-
-
-def _console() -> Console:
-    """A file or pipe has no width: a table there must not be cut to that of some terminal."""
-    return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bnexp.analysis.arms import Arm, printable
 from bnexp.analysis.curves import COLOURS, styles
+from bnexp.analysis.legend import add_legend, arranged, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,13 +64,11 @@ def drawing() -> Iterator[None]:
 
 
 def short(text: str, most: int = 34) -> str:
-    """Return a label that fits on a line, cut in its middle: labels of a factorial differ at their ends.
+    """Return a label that fits on a line.
 
     A space in front keeps matplotlib from leaving out ``_names``.
     """
-    line = printable(text)
-    if len(line) > most:
-        line = f"{line[: most // 2]}…{line[len(line) - (most - 1) // 2 :]}"
+    line = shortened(printable(text), most)
     return f" {line}" if line.startswith("_") else line
 
 
@@ -92,10 +91,9 @@ def level_style(index: int) -> dict[str, Any]:
 def legend_below(axes: Axes, columns: int = 2) -> Legend:
     """Put the legend of the only axes of a figure below it."""
     handles, labels = axes.get_legend_handles_labels()
-    longest = max(map(len, labels), default=0)
-    columns = 1 if longest > 34 else min(columns, len(labels))
-    figure = axes.figure
-    return figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    return add_legend(figure, handles, arranged(labels, figure.get_figwidth(), columns, SETTINGS["legend.fontsize"]))
 
 
 def plain_log_ticks(axes: Axes, name: str = "y") -> None:
