@@ -45,7 +45,7 @@ def test_of_many_families_over_the_learning_rate_the_first_are_drawn(make_outcom
     found = sweep(make_outcome({**node, "seeds": 1}, {label: runs(0.5) for label in labels}))
     assert found is not None
     for draw in (draw_accuracy, draw_divergence):
-        names = [text.get_text() for text in draw(found).legends[0].get_texts()]
+        names = [text.get_text().strip() for text in draw(found).legends[0].get_texts()]
         assert names[:14] == [f"norm={norm}" for norm in norms[:14]]
         assert "norm=norm14" not in names
     table = rate_blocks(found)[1]
