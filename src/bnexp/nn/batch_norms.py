@@ -76,6 +76,9 @@ class GhostBatchNorm(BatchNorm):
     """Batch norm over consecutive parts of ``ghost_size`` examples, each with its own statistics in training.
 
     The running averages take the parts one after the other, as if each were a batch.
+
+    Attributes:
+        ghost_size: examples of a part; whoever chooses a probe batch reads it (``signals.level.probe_size``).
     """
 
     choice = "ghost_batch"

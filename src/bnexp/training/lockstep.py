@@ -32,6 +32,7 @@ def train_in_lockstep(runs: Sequence[Run], take: Take, at_once: int) -> list[dic
 
 def _advance(members: Sequence[_Member], take: Take) -> None:
     stretches = [member.wanted for member in members if member.wanted]
+    # A process has one alarm: it is set for the run that has least time left, and the others are charged behind it.
     first, *others = sorted((stretch.limit for stretch in stretches), key=lambda limit: limit.left)
     try:
         with members[0].own_random_numbers(), first.running(len(stretches)):

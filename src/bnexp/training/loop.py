@@ -144,6 +144,7 @@ class Training:
         return self.progress.step >= self.num_steps or stopped_early or self.progress.diverged_step is not None
 
     def _train_until(self, end: int) -> Generator[Stretch, Taken, None]:
+        # The last step is taken by itself: the monitor compares the parameters before and behind it.
         self.parts.model.train()
         if end - 1 > self.progress.step:
             yield from self._take(self.progress.step, end - 1)
