@@ -14,7 +14,7 @@ from rich.table import Column, Table
 
 from bnexp.training.record import FINISHED, RunFolder
 
-EXCEPTIONS = {"diverged": ("diverged",), "not done": ("failed", "interrupted", "running", "missing")}
+EXCEPTIONS = {"diverged": ("diverged",), "not done": ("failed", "interrupted", "missing")}
 """Columns of the table of arms that are there where they are needed, and which statuses they count."""
 
 
