@@ -15,6 +15,7 @@ FLOORS = {
     "ranges": 0,
     "seeding": 0,
     "atomic": 0,
+    "files": 0,
     "garbage": 0,
     "data": 1,
     "nn": 1,
