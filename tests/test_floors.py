@@ -17,6 +17,7 @@ FLOORS = {
     "atomic": 0,
     "files": 0,
     "garbage": 0,
+    "locking": 0,
     "data": 1,
     "nn": 1,
     "models": 1,

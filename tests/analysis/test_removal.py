@@ -2,12 +2,15 @@
 
 import os
 import time
+from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import pytest
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from tests.analysis.synthetic import write_run
 
 from bnexp.analysis.removal import find_removable, remove
+from bnexp.locking import acquire
 from bnexp.training.owner import owned
 
 FINGERPRINTS = {status: f"{number:010d}" for number, status in enumerate(["done", "diverged", "failed", "interrupted"])}
@@ -60,6 +63,31 @@ def test_a_run_that_is_being_trained_is_not_removed(outputs):
     (one.path / "result.json").unlink()
     with owned(one.path / ".owner.json"):
         assert [found.path for found in find_removable([outputs], ["failed", "interrupted"])] != [one.path]
+
+
+@pytest.mark.parametrize("note", [None, "notes.txt"])
+def test_of_the_processes_that_begin_a_run_while_it_is_removed_one_trains_it(outputs, monkeypatch, note):
+    """One tries at each moment at which something of the folder goes, and trains as soon as it is let in."""
+    [one] = find_removable([outputs], ["failed"])
+    if note is not None:
+        (one.path / note).touch()
+    trained = []
+    with ExitStack() as training:
+
+        def begin() -> None:
+            with suppress(Timeout):
+                training.enter_context(acquire(one.path / ".lock", timeout=0))
+                trained.append(True)
+                (one.path / "config.yaml").write_text("new")
+
+        for name in ("unlink", "rmdir", "iterdir"):
+            before = getattr(Path, name)
+            monkeypatch.setattr(Path, name, lambda *words, _do=before, **named: (begin(), _do(*words, **named))[1])
+        remove(one)
+        monkeypatch.undo()
+        begin()
+        assert (one.path / "config.yaml").read_text() == "new"
+        assert len(trained) == 1
 
 
 def test_a_run_that_was_finished_in_the_meantime_is_not_removed(outputs):

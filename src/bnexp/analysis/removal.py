@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from bnexp.analysis.states import RUN_NAME, find_states, state
 from bnexp.atomic import LEFTOVERS
+from bnexp.locking import acquire
 from bnexp.training.record import RunFolder
 
 OLD = 3600.0
@@ -62,26 +64,30 @@ def remove(removable: Removable) -> str | None:
     if not RUN_NAME.fullmatch(run.name):
         return _attempt(lambda: removable.path.unlink(missing_ok=True), removable.path)
     try:
-        with FileLock(RunFolder(run).lock, timeout=0):
+        with acquire(RunFolder(run).lock, timeout=0):
             if removable.kind != "leftovers" and state(run).status != removable.kind:
                 return f"{run}: is {state(run).status} by now; left alone"
             for file in removable.files:
                 file.unlink(missing_ok=True)
+            return None if removable.kind == "leftovers" else _remove_folder(run)
     except Timeout:
         return f"{run}: another process is training it; left alone"
     except OSError as error:
         return f"{run}: {error.strerror}"
-    return None if removable.kind == "leftovers" else _remove_folder(run)
 
 
 def _remove_folder(run: Path) -> str | None:
-    """Remove a run's folder, and the folder of its arm if that was its last."""
-    RunFolder(run).lock.unlink(missing_ok=True)
-    others = sorted(path.name for path in run.iterdir())
+    """Remove a run's folder, and the folder of its arm if that was its last; its lock must be held.
+
+    The lock goes last. From then on another process may make the run anew, and its folder then stays.
+    """
+    lock = RunFolder(run).lock
+    others = sorted(path.name for path in run.iterdir() if path != lock)
+    lock.unlink()
     if others:
         return f"{run}: holds files that bnexp did not write, which stay: {', '.join(others)}"
-    run.rmdir()
-    if not any(run.parent.iterdir()):
+    with suppress(OSError):  # not empty any more
+        run.rmdir()
         run.parent.rmdir()
     return None
 
