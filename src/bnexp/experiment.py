@@ -15,6 +15,7 @@ from torch import nn
 
 from bnexp.compatibility import check_batches, check_launch, check_memory, check_network, check_optimizer
 from bnexp.config.check import Config, check
+from bnexp.config.code import plugin_digests
 from bnexp.config.fingerprint import fingerprint, run_path
 from bnexp.config.targets import build, parameters, resolve
 from bnexp.data.dataset import Dataset, Source
@@ -38,12 +39,12 @@ PROBE_SIZE = 512
 
 
 class Network(NamedTuple):
-    """An initialized network on the CPU, its data, what there is to say about both, and a hash of the user's files."""
+    """An initialized network on the CPU, its data, what there is to say about both, and hashes of the user's files."""
 
     dataset: Dataset
     model: nn.Module
     notes: tuple[str, ...]
-    digest: str
+    digests: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ class Experiment:
         model: the initialized network, on the CPU. A run trains a copy.
         notes: what the loader and the initializer had to say.
         path: the run folder.
+        fingerprint: SHA-256 of all that can change the run's numbers but the seed, as hexadecimal digits.
+        plugins: SHA-256 of the code of each plugin that the configuration calls.
     """
 
     config: Config
@@ -68,6 +71,7 @@ class Experiment:
     notes: tuple[str, ...]
     path: Path
     fingerprint: str
+    plugins: Mapping[str, str]
 
     @property
     def name(self) -> str:
@@ -98,9 +102,10 @@ def prepare(config: Config, choices: Mapping[str, str], *, writes: bool = True) 
     dataset = network.dataset
     check_batches(config, choices, settings.num_in_batch(len(dataset.train)), dataset)
     check_optimizer(config, choices, settings, len(dataset.train))
-    path, mark = run_path(config, choices, network.digest), fingerprint(config, network.digest)
+    mark = fingerprint(config, network.digests, len(dataset.train))
+    path = run_path(config, choices, mark)
     notes = (*network.notes, *of_precision)
-    return Experiment(config, choices, settings, dataset, network.model, notes, path, mark)
+    return Experiment(config, choices, settings, dataset, network.model, notes, path, mark, plugin_digests(config))
 
 
 def build_network(config: Config, choices: Mapping[str, str]) -> Network:
@@ -124,7 +129,7 @@ def _network(config: Config, choices: Mapping[str, str], settings: Settings) -> 
     torch.set_num_threads(choose_threads(settings.threads, dataset.input_shape))
     model, notes, weights_digest = _build_model(config, choices, dataset)
     check_network(model, config, choices, dataset)
-    return Network(dataset, model, (*source.notes, *notes), source.digest + weights_digest)
+    return Network(dataset, model, (*source.notes, *notes), {"data": source.digest, "weights": weights_digest})
 
 
 def _source(config: Config) -> Source:

@@ -9,3 +9,6 @@ with importing():
     import bnexp.optim.schedules
     import bnexp.run
     import bnexp.training.tensorboard  # noqa: F401
+    from bnexp.config.code import own_digest
+
+own_digest()  # now, so that it is that of the code that has been imported, whatever is edited while workers start

@@ -103,9 +103,11 @@ def violation(value: object, annotation: Any) -> str | None:
 
 
 def canonical(value: Any, annotation: Any) -> Any:
-    """Return ``value`` as its type has it: where a ``float`` is asked for, 1 is 1.0, in lists too."""
+    """Return ``value`` as its type has it: where a ``float`` is asked for, 1 is 1.0 and -0.0 is 0.0, in lists too."""
     if isinstance(value, list | tuple):
         return [canonical(item, annotation) for item in value]
+    if isinstance(value, float):
+        return value + 0.0  # -0.0 + 0.0 is 0.0; every other number stays as it is
     plain = _plain_types(annotation)
     is_whole = isinstance(value, int) and not isinstance(value, bool)
     return float(value) if is_whole and float in plain and int not in plain else value

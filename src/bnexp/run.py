@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from copy import deepcopy
+from functools import reduce
 from typing import Any
 
 import torch
 import yaml
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from bnexp.config.check import schema
+from bnexp.config.code import own_digest
 from bnexp.config.targets import NUM_INJECTED, build
 from bnexp.environment import environment
 from bnexp.errors import ConfigError
 from bnexp.experiment import Experiment
+from bnexp.locking import acquire
 from bnexp.nn.noise import draw_noise_from_
 from bnexp.seeding import derive_seed, generator
 from bnexp.training.device import as_current, choose_device, choose_threads
@@ -26,7 +29,8 @@ from bnexp.training.lockstep import train_in_lockstep
 from bnexp.training.loop import Training
 from bnexp.training.owner import owned
 from bnexp.training.progress import Reporter, reporter
-from bnexp.training.record import FINISHED, RunFolder
+from bnexp.training.record import FINISHED, RECORD_VERSION, RunFolder, chained, read_rows
+from bnexp.training.seal import DAMAGED, DamagedRunError, adopt, read_result, seal, whose
 from bnexp.training.state import Parts
 from bnexp.training.stretch import Run, take_step_by_step
 from bnexp.training.timeout import TimeLimit
@@ -85,48 +89,72 @@ def _run(experiment: Experiment, reporting: Reporting) -> Run:
     if (obstacle := folder.obstacle()) is not None:
         raise ConfigError(f"{obstacle} is a folder, and a file of the run belongs there; remove the folder")
     try:
-        folder.path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder.lock).acquire(timeout=0)
+        lock = acquire(folder.lock, timeout=0)
     except Timeout:
         return {"status": "running", "metrics": {}, "seconds": {}, "seed": config["seed"]}
     except OSError as error:
         raise ConfigError(f"output_dir={config['output_dir']} cannot be written: {error.strerror}") from error
     with lock:
-        result = folder.read_result()
-        if not config["rerun"] and result is not None and _answers(result, experiment):
+        _refuse_another_run(experiment, folder)
+        with _naming_the_disk(folder):
+            adopt(folder)  # a process may have been killed on the way
+        result = read_result(folder)
+        if not config["rerun"] and result is not None and result["status"] in FINISHED:
             return result | {"repeated": False}
+        if not config["rerun"] and result is not None and result["status"] == DAMAGED:
+            raise ConfigError(result["error"])
         with owned(folder.owner):
-            _start(experiment, folder)
-            return (yield from _train(experiment, folder, reporting))
+            # A finished record stays whole until there is another finished one to take its place.
+            attempt = folder.another() if config["rerun"] else folder
+            content = _recorded_config(experiment)
+            with _naming_the_disk(attempt):
+                attempt.start(content)
+            result = yield from _train(experiment, attempt, content, reporting)
+            if config["rerun"] and result["status"] in FINISHED:
+                with _naming_the_disk(folder):
+                    adopt(folder)
+            return result
 
 
-def _answers(result: dict[str, Any], experiment: Experiment) -> bool:
-    """Whether the result is a finished one, and of this run: files may have been moved by hand."""
-    own = (experiment.fingerprint, experiment.config["seed"])
-    return result["status"] in FINISHED and (result.get("fingerprint"), result.get("seed")) == own
+def _refuse_another_run(experiment: Experiment, folder: RunFolder) -> None:
+    """Raise ConfigError where the folder holds another run: its name has only some of the fingerprint's digits, and
+    folders can be moved by hand.
+    """
+    with suppress(DamagedRunError):
+        found = whose(folder)
+        if found not in (None, (experiment.fingerprint, experiment.config["seed"])):
+            raise ConfigError(
+                f"{folder.path}: holds another run, of another configuration, data or code; move that folder away, or "
+                "use another output_dir"
+            )
 
 
-def _start(experiment: Experiment, folder: RunFolder) -> None:
-    config = experiment.config | {"choices": dict(experiment.choices)}
+def _recorded_config(experiment: Experiment) -> bytes:
+    """Return the content of ``config.yaml``: the configuration, and whose it is."""
+    own = {"choices": dict(experiment.choices), "fingerprint": experiment.fingerprint}
+    return yaml.safe_dump(experiment.config | own, sort_keys=False, allow_unicode=True).encode()
+
+
+@contextmanager
+def _naming_the_disk(folder: RunFolder) -> Iterator[None]:
+    """Turn an error of the disk into a line."""
     try:
-        if config["rerun"]:
-            folder.clear()
-        folder.start(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+        yield
     except OSError as error:
         raise ConfigError(f"{error.filename or folder.path} cannot be written: {error.strerror}") from error
 
 
-def _train(experiment: Experiment, folder: RunFolder, reporting: Reporting) -> Run:
-    config = experiment.config
-    device = choose_device(experiment.settings.device)
+def _train(experiment: Experiment, folder: RunFolder, content: bytes, reporting: Reporting) -> Run:
+    """Train in ``folder``, whose ``config.yaml`` is to have this ``content``."""
     set_numerics(experiment)
     result: dict[str, Any] = {
         "status": "failed",
+        "record": RECORD_VERSION,
         "fingerprint": experiment.fingerprint,
-        "seed": config["seed"],
+        "seed": experiment.config["seed"],
         "examples": experiment.dataset.num_examples,
         "metrics": {},
-        "environment": environment(device),
+        "environment": _surroundings(experiment),
         "notes": list(experiment.notes),
     }
     training: Training | None = None
@@ -144,34 +172,50 @@ def _train(experiment: Experiment, folder: RunFolder, reporting: Reporting) -> R
         raise
     finally:
         result |= training.counts() if training else {}
-        _finish(folder, result)
+        _finish(folder, result, content)
     return result
 
 
-def _finish(folder: RunFolder, result: dict[str, Any]) -> None:
-    """Record the result. Where the disk refuses it, the run has failed; the same command goes on with it."""
+def _finish(folder: RunFolder, result: dict[str, Any], content: bytes) -> None:
+    """Record the result and seal the record. Where the disk refuses, the run has failed, and resumes another time."""
     try:
         folder.write_result(result)
+        if result["status"] in FINISHED:
+            folder.previous_checkpoint.unlink(missing_ok=True)
+            _check_own_files(folder, result, content)
+            seal(folder, result["fingerprint"], result["seed"])
     except OSError as error:
         result.setdefault("error", f"{type(error).__name__}: {error}")
         if result["status"] in FINISHED:
             result["status"] = "failed"
-    if result["status"] in FINISHED:
-        with suppress(OSError):
-            folder.previous_checkpoint.unlink(missing_ok=True)
+
+
+def _check_own_files(folder: RunFolder, result: Mapping[str, Any], content: bytes) -> None:
+    """Raise OSError where a file is not what this process wrote: the seal must not vouch for somebody's edit."""
+    rows = reduce(chained, read_rows(folder.metrics), "")
+    if rows != result["rows"] or folder.config.read_bytes() != content:
+        raise OSError(f"{folder.path}: its files were changed by something else while the run trained")
 
 
 def make_training(experiment: Experiment, folder: RunFolder, reporter: Reporter, limit: TimeLimit) -> Training:
-    """Put an experiment on its device, ready for the first step or for going on."""
+    """Put an experiment on its device, ready for the first step or to resume."""
     return Training(
         _parts(experiment, choose_device(experiment.settings.device)),
         experiment.settings,
         seed=experiment.config["seed"],
-        name=experiment.path.name,
+        fingerprint=experiment.fingerprint,
+        surroundings=_surroundings(experiment),
         folder=folder,
         reporter=reporter,
         limit=limit,
     )
+
+
+def _surroundings(experiment: Experiment) -> dict[str, Any]:
+    """Return what is not part of the question and may change the numbers all the same."""
+    found = environment(choose_device(experiment.settings.device))
+    code = {"code": own_digest(), **{f"code/{name}": digest for name, digest in experiment.plugins.items()}}
+    return found | {"compile": experiment.settings.compile} | code
 
 
 def _parts(experiment: Experiment, device: torch.device) -> Parts:

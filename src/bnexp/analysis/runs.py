@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +12,9 @@ from typing import Any
 
 import yaml
 
-from bnexp.training.record import FINISHED, Row, read_rows
+from bnexp.files import read_bytes
+from bnexp.training.record import FINISHED, RERUN, Row, RunFolder, read_rows
+from bnexp.training.seal import DamagedRunError, read_record, read_result
 
 
 class NoRunError(Exception):
@@ -28,11 +29,13 @@ class Run:
         path: its folder.
         config: the resolved configuration, with the names of the choices under ``choices``.
         result: ``result.json``.
+        rows: the evaluations, from ``metrics.jsonl``.
     """
 
     path: Path
     config: Mapping[str, Any]
     result: Mapping[str, Any]
+    rows: Sequence[Row]
 
     @property
     def status(self) -> str:
@@ -56,11 +59,6 @@ class Run:
         return 1 / num_examples if num_examples and metric.endswith("/accuracy") else 0.0
 
     @cached_property
-    def rows(self) -> list[Row]:
-        """The evaluations, from ``metrics.jsonl``."""
-        return read_rows(self.path / "metrics.jsonl")
-
-    @cached_property
     def values(self) -> dict[str, Any]:
         """Choices and settings as on the command line: ``{"norm": "batch", "norm.eps": 1e-05, "seed": 0, …}``."""
         found: dict[str, Any] = {**self.config["choices"], "seed": self.seed}
@@ -72,25 +70,39 @@ class Run:
 
 
 def read_run(folder: Path) -> Run:
-    """Read one run folder.
+    """Read one run folder; a finished run's in full, against its seal.
 
     Raises:
         NoRunError: where files are missing or damaged, or belong to different runs.
     """
     try:
-        config = yaml.load((folder / "config.yaml").read_text(encoding="utf-8"), Loader=_Loader)
-        result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-        run = Run(folder, config, result)
-        if folder.resolve().name != f"{result['fingerprint']}-s{run.seed}" or result["seed"] != run.seed:
-            raise NoRunError(f"{folder}: its files belong to different runs")
+        run = _finished(folder) or _unfinished(folder)
         if not _is_sound(run):
             raise NoRunError(f"{folder}: damaged (values of a kind that bnexp does not write)")
-        _ = run.status, run.metrics["test/accuracy"] if run.status in FINISHED else None, run.values
+        _ = run.status, run.seed, run.metrics["test/accuracy"] if run.status in FINISHED else None, run.values
+    except DamagedRunError as error:
+        raise NoRunError(str(error)) from error
     except FileNotFoundError as error:
         raise NoRunError(f"{folder}: no {Path(error.filename).name}") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
         raise NoRunError(f"{folder}: damaged ({type(error).__name__}: {str(error).splitlines()[0]})") from error
     return run
+
+
+def _finished(folder: Path) -> Run | None:
+    record = read_record(RunFolder(folder))
+    return None if record is None else Run(folder, record.config, record.result, record.rows)
+
+
+def _unfinished(folder: Path) -> Run:
+    """Read a run that failed or was interrupted: it counts as one without an answer, and its numbers do not count."""
+    files = RunFolder(folder)
+    config = yaml.load(read_bytes(files.config), Loader=_Loader)
+    result = read_result(files)
+    if result is None:
+        read_bytes(files.result)  # names the file that is missing
+        raise NoRunError(f"{folder}: not sealed; the command that trained it resumes it, and seals it at its end")
+    return Run(folder, config, result, read_rows(files.metrics))
 
 
 def find_runs(paths: Iterable[Path]) -> tuple[list[Run], list[str]]:
@@ -116,8 +128,12 @@ def _is_sound(run: Run) -> bool:
     return metrics and sizes and all(isinstance(key, str) for key in run.values)
 
 
-def _folders_with_a_record(path: Path) -> Iterable[Path]:
-    return (Path(folder) for folder, _, files in os.walk(path) if {"config.yaml", "result.json"} & set(files))
+def _folders_with_a_record(path: Path) -> Iterator[Path]:
+    for folder, folders, files in os.walk(path):
+        if {"config.yaml", "result.json"} & set(files):
+            if RERUN in folders:
+                folders.remove(RERUN)
+            yield Path(folder)
 
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

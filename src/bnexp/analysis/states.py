@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from bnexp.analysis.multirun import LIST
+from bnexp.locking import acquire
 from bnexp.training.owner import Owner, read_owner
-from bnexp.training.record import FINISHED, Row, RunFolder, read_rows
+from bnexp.training.record import FINISHED, NAME_DIGITS, RERUN, Row, RunFolder, read_rows
+from bnexp.training.seal import DAMAGED, read_result
 
-STATUSES = ("running", "queued", "interrupted", "failed", "diverged", "done")
-RUN_NAME = re.compile(r"[0-9a-f]{10}-s\d+")
-"""The name of a run's folder: fingerprint and seed."""
+STATUSES = ("running", "queued", "interrupted", "failed", DAMAGED, "diverged", "done")
+RUN_NAME = re.compile(rf"[0-9a-f]{{{NAME_DIGITS}}}-s\d+")
+"""The name of a run's folder, which its user may change: fingerprint and seed."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,8 @@ class State:
     Attributes:
         path: its folder.
         status: one of :data:`STATUSES`. A run is queued where a study asks for it and it has not begun, interrupted
-            where it has begun, has no result and nobody is training it.
+            where it has begun, has no result and nobody is training it, damaged where its files are not those that
+            were sealed at its end.
         owner: who is training it.
         row: its last evaluation; empty before the first.
         num_steps: how many steps it takes; None where that cannot be told yet.
@@ -56,20 +59,24 @@ def find_states(paths: Iterable[Path]) -> list[State]:
 
 def run_folders(path: Path) -> Iterator[Path]:
     """Yield the run folders at or below ``path``; links are not followed."""
-    for folder, _, files in os.walk(path):
-        if RUN_NAME.fullmatch(Path(folder).resolve().name) and {"config.yaml", "result.json", ".lock"} & set(files):
+    for folder, folders, files in os.walk(path):
+        named = RUN_NAME.fullmatch(Path(folder).resolve().name) and {"config.yaml", "result.json", ".lock"} & set(files)
+        if named or "seal.json" in files:
+            if RERUN in folders:
+                folders.remove(RERUN)
             yield Path(folder)
 
 
 def state(path: Path) -> State:
     """Return the state of the run at ``path``."""
     folder = RunFolder(path)
-    rows = read_rows(folder.metrics)
-    row = rows[-1] if rows else {}
     owner = read_owner(folder.owner)
     if owner is not None and is_at_work(owner, folder):
-        return State(path, "running", owner, row, _num_steps(folder, row), "")
-    result = folder.read_result()
+        at_work = folder.another() if folder.another().path.is_dir() else folder
+        row = _last_row(at_work)
+        return State(path, "running", owner, row, _num_steps(at_work, row), "")
+    row = _last_row(folder)
+    result = read_result(folder)
     if result is None:
         status = "interrupted" if path.exists() else "queued"
         return State(path, status, None, row, _num_steps(folder, row), "")
@@ -78,12 +85,17 @@ def state(path: Path) -> State:
     return State(path, status, None, row, num_steps, str(result.get("error", "")))
 
 
+def _last_row(folder: RunFolder) -> Row:
+    rows = read_rows(folder.metrics)
+    return rows[-1] if rows else {}
+
+
 def is_at_work(owner: Owner, folder: RunFolder) -> bool:
     """Whether the process that says so is training; one of another machine is known by the lock that it holds."""
     if owner.is_here():
         return owner.is_alive()
     try:
-        with FileLock(folder.lock, timeout=0):
+        with acquire(folder.lock, timeout=0):
             return False
     except Timeout:
         return True

@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from bnexp.training.record import FINISHED, RunFolder
+from bnexp.training.seal import DAMAGED, read_result
 
-EXCEPTIONS = {"diverged": ("diverged",), "not done": ("failed", "interrupted", "missing")}
+EXCEPTIONS = {"diverged": ("diverged",), "not done": ("failed", "interrupted", DAMAGED, "missing")}
 """Columns of the table of arms that are there where they are needed, and which statuses they count."""
 
 
@@ -28,7 +29,7 @@ class Planned:
 
     def result(self) -> dict[str, Any]:
         """Return the run's result; one that has none yet is ``missing``."""
-        return RunFolder(self.path).read_result() or {"status": "missing", "metrics": {}}
+        return read_result(RunFolder(self.path)) or {"status": "missing", "metrics": {}}
 
     def status(self) -> str:
         """Return the run's status."""

@@ -14,6 +14,7 @@ from bnexp.errors import ConfigError
 from bnexp.experiment import Experiment, prepare
 from bnexp.training.checkpoint import DamagedCheckpointError, load_checkpoint
 from bnexp.training.record import RunFolder
+from bnexp.training.seal import DamagedRunError, check_files
 
 
 class NotFiniteError(ConfigError):
@@ -52,11 +53,14 @@ def load_trained(run: Run) -> Trained:
             f"{run.path}: no {checkpoint.name}, so there are no weights; name a run that has been trained"
         )
     try:
+        check_files(RunFolder(run.path), checkpoint)
         state = load_checkpoint(checkpoint)
-        if state.get("name") != experiment.path.name:
-            raise ConfigError(f"{checkpoint}: belongs to another run ({state.get('name')}); train this one again")
+        if (state.get("fingerprint"), state.get("seed")) != (experiment.fingerprint, run.seed):
+            raise ConfigError(f"{checkpoint}: belongs to another run; train this one again")
         experiment.model.load_state_dict(state["model"])
         step = int(state["progress"]["step"])
+    except DamagedRunError as error:
+        raise ConfigError(str(error)) from error
     except (DamagedCheckpointError, RuntimeError, LookupError, TypeError, AttributeError) as error:
         line = str(error).splitlines()[0].removeprefix(f"{checkpoint} ")
         raise ConfigError(f"{checkpoint}: damaged ({line}); train it again with rerun=true") from error
@@ -66,7 +70,7 @@ def load_trained(run: Run) -> Trained:
 
 
 def _rebuilt(run: Run) -> Experiment:
-    config = {key: value for key, value in run.config.items() if key != "choices"}
+    config = {key: value for key, value in run.config.items() if key not in ("choices", "fingerprint")}
     try:
         # What a run ran on cannot change its numbers; it need not be at hand any more.
         anywhere = {"device": "auto", "graph": "auto", "compile": False}
@@ -77,7 +81,7 @@ def _rebuilt(run: Run) -> Experiment:
         raise ConfigError(f"{run.path}: its network cannot be built again ({line})") from error
     if experiment.fingerprint != run.result["fingerprint"]:
         raise ConfigError(
-            f"{run.path}: its data are no longer those it was trained on, or another version of bnexp trained it; "
+            f"{run.path}: its data or its code are no longer those it was trained with (bnexp's own, or a plugin's); "
             "train it again"
         )
     return experiment

@@ -11,13 +11,14 @@ from bnexp.analysis.multirun import note_run
 from bnexp.analysis.summary import Planned, print_summary, result_line
 from bnexp.config.compose import Composed, compose_arm, compose_replicas, explaining, jobs_of_multirun
 from bnexp.errors import ConfigError
-from bnexp.studies.conduct import status
+from bnexp.studies.conduct import result, status
 from bnexp.studies.launch import launch_here, launch_together, runs_at_a_time
 from bnexp.studies.plan import Job, plan_runs
 from bnexp.studies.watch import display, watching
 from bnexp.training.device import choose_device
 from bnexp.training.progress import reporter
-from bnexp.training.record import FINISHED, RunFolder
+from bnexp.training.record import FINISHED
+from bnexp.training.seal import DAMAGED
 
 
 def train_all(overrides: Sequence[str], folders: Sequence[Path]) -> int:
@@ -65,7 +66,7 @@ def train_replicas(words: Sequence[str], composed: Sequence[Composed]) -> int:
 
 
 def _exit_status(jobs: Sequence[Job]) -> int:
-    return 1 if {"failed", "missing"} & {status(job) for job in jobs} else 0
+    return 1 if {"failed", "missing", DAMAGED} & {status(job) for job in jobs} else 0
 
 
 def train_missing(jobs: Sequence[Job]) -> None:
@@ -82,10 +83,10 @@ def train_missing(jobs: Sequence[Job]) -> None:
 
 def _tell_finished(jobs: Sequence[Job]) -> list[Job]:
     """Say a line about each job that has its answer; return the others."""
-    missing = [job for job in jobs if job.composed.config["rerun"] or status(job) not in FINISHED]
+    missing = [job for job in jobs if job.composed.config["rerun"] or status(job) not in (*FINISHED, DAMAGED)]
     for job in jobs:
         if job not in missing:
-            _tell(job, {**(RunFolder(job.path).read_result() or {}), "repeated": False})
+            _tell(job, {**result(job), "repeated": False})
     return missing
 
 

@@ -112,8 +112,7 @@ def _run(name: str, words: Sequence[str], folders: Sequence[Path]) -> int:
                 errors = conduct(jobs, launcher.launch, shown.say)
         except (KeyboardInterrupt, Terminated):
             done = sum(status(job) in FINISHED for job in plan.jobs)
-            again = f"the same command{' without rerun=true' * plan.rerun} goes on"
-            print(f"stopped: {done} of {len(plan.jobs)} runs are done; {again}", file=sys.stderr)
+            print(f"stopped: {done} of {len(plan.jobs)} runs are done; the same command resumes", file=sys.stderr)
             raise
     evidence, damaged = read_evidence(plan)
     found = verdicts(plan.study.claims, evidence)

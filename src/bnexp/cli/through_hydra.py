@@ -29,6 +29,7 @@ from bnexp.experiment import prepare
 from bnexp.run import run_together
 from bnexp.studies.conduct import status
 from bnexp.training.progress import Silence, reporter
+from bnexp.training.seal import DAMAGED
 
 SHOWING = {"--cfg", "--info", "--hydra-help", "--version", "--shell-completion"}
 """Flags that train nothing."""
@@ -65,7 +66,7 @@ def run_through_hydra(
         outcomes = [status(job) for job in jobs]
     elif outcomes and isinstance(outcomes[-1], ConfigError):
         raise outcomes[-1]
-    return 1 if {"failed", "missing"} & set(map(str, outcomes)) else 0
+    return 1 if {"failed", "missing", DAMAGED} & set(map(str, outcomes)) else 0
 
 
 def train_job(config: DictConfig) -> tuple[str | ConfigError, float | None]:

@@ -32,7 +32,7 @@ def run(arguments: Sequence[str]) -> int:
                     return train_all(overrides, folders)
             return train_one(overrides, folders)
     except (KeyboardInterrupt, Terminated):
-        print(f"interrupted; {_how_to_go_on(overrides)}", file=sys.stderr)
+        print("interrupted; the same command resumes where it stopped", file=sys.stderr)
         raise
 
 
@@ -60,8 +60,3 @@ def _is_for_hydra(flags: Mapping[str, str], overrides: Sequence[str]) -> bool:
     """Whether more of Hydra is wanted than the composition of configurations: its own flags, launchers, sweepers."""
     own = {"--multirun", "--run", "--config-dir"}
     return bool(flags.keys() - own) or any(word.lstrip("+~").startswith("hydra") for word in overrides)
-
-
-def _how_to_go_on(overrides: Sequence[str]) -> str:
-    rerun = any(word.lstrip("+").lower() == "rerun=true" for word in overrides)
-    return f"the same command{' without rerun=true' * rerun} goes on where it stopped"

@@ -8,22 +8,35 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bnexp.config.check import Config, numeric_part
-
-RECORD_VERSION = 2
-"""Version of the record's format and of the code's numbers; raised when either changes, so that no old result is taken
-for the answer to a new question."""
+from bnexp.config.code import own_digest, plugin_digests
+from bnexp.training.record import RECORD_VERSION, run_name
 
 ARM_GROUPS = ("dataset", "model", "init", "norm", "optimizer")
 
 
-def fingerprint(config: Config, digest: str) -> str:
-    """Hash the numeric part of a configuration and the ``digest`` of the user's data, to 10 hex digits."""
-    content = {"config": numeric_part(config), "data": digest, "record": RECORD_VERSION}
+def fingerprint(config: Config, digests: Mapping[str, str], num_train: int) -> str:
+    """Hash all that can change the numbers of a run but its seed, to 64 hexadecimal digits (SHA-256).
+
+    Args:
+        config: the resolved configuration; its numeric part counts.
+        digests: hashes of what was read: the user's data, the weights.
+        num_train: the examples of the training split: a batch of so many is ``full``.
+    """
+    numeric = numeric_part(config)
+    if numeric["training"]["batch_size"] == num_train:
+        numeric["training"]["batch_size"] = "full"
+    content = {
+        "config": numeric,
+        "files": dict(digests),
+        "code": own_digest(),
+        "plugins": plugin_digests(config),
+        "record": RECORD_VERSION,
+    }
     text = json.dumps(content, sort_keys=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:10]
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
-def run_path(config: Config, choices: Mapping[str, str], digest: str) -> Path:
-    """Return ``<output_dir>/<dataset>-<model>-<init>-<norm>-<optimizer>/<fingerprint>-s<seed>``."""
+def run_path(config: Config, choices: Mapping[str, str], mark: str) -> Path:
+    """Return ``<output_dir>/<dataset>-<model>-<init>-<norm>-<optimizer>/<name>`` of the run of a fingerprint."""
     arm = "-".join(choices[group] for group in ARM_GROUPS)
-    return Path(config["output_dir"]) / arm / f"{fingerprint(config, digest)}-s{config['seed']}"
+    return Path(config["output_dir"]) / arm / run_name(mark, config["seed"])

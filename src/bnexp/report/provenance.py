@@ -10,8 +10,7 @@ from bnexp.report.commands import study_command, train_commands
 from bnexp.report.cost_table import measured_with
 from bnexp.report.document import Block, Column, Commands, Items, Section, Table
 from bnexp.report.outcome import Outcome
-from bnexp.studies.conduct import status
-from bnexp.training.record import RunFolder
+from bnexp.studies.conduct import result, status
 
 ENVIRONMENT = {
     "bnexp": "bnexp",
@@ -76,8 +75,7 @@ def _unanswered(outcome: Outcome) -> list[Block]:
         for seed, job in enumerate(item.jobs):
             if item.arm.label in outcome.twins or job.path in finished:
                 continue
-            result = RunFolder(job.path).read_result() or {}
-            reason = outcome.errors.get(job.path) or str(result.get("error") or "")
+            reason = outcome.errors.get(job.path) or str(result(job).get("error") or "")
             rows.append((item.arm.label, str(seed), status(job), reason))
     if not rows:
         return ["Every run has an answer: none failed, none was interrupted, none is missing."]

@@ -4,25 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
+from bnexp.locking import acquire
 from bnexp.studies.launch import Launch
 from bnexp.studies.plan import Job, Plan
 from bnexp.training.owner import read_owner
 from bnexp.training.record import FINISHED, RunFolder
+from bnexp.training.seal import DAMAGED, read_result
 
 SECONDS_TO_DIE = 10.0
 
 
 def missing_jobs(plan: Plan) -> list[Job]:
-    """Return the jobs that have no answer yet; all of them where ``rerun=true``."""
-    return [job for job in plan.jobs if plan.rerun or status(job) not in FINISHED]
+    """Return the jobs that have no answer yet; all of them where ``rerun=true``, and otherwise no damaged one."""
+    return [job for job in plan.jobs if plan.rerun or status(job) not in (*FINISHED, DAMAGED)]
 
 
 def status(job: Job) -> str:
     """Return the status of a job's run; ``missing`` where it has not ended."""
-    return str((RunFolder(job.path).read_result() or {"status": "missing"})["status"])
+    return str(result(job)["status"])
+
+
+def result(job: Job) -> dict[str, Any]:
+    """Return the result of a job's run; that of a run that has not ended says ``missing``."""
+    return read_result(RunFolder(job.path)) or {"status": "missing", "metrics": {}}
 
 
 def conduct(jobs: Sequence[Job], launch: Launch, say: Callable[[str], None]) -> dict[Path, str]:
@@ -57,7 +65,7 @@ def conduct(jobs: Sequence[Job], launch: Launch, say: Callable[[str], None]) -> 
         if pending:
             say(f"waiting for {len(pending)} runs that another process is training")
         for job in pending:
-            with FileLock(RunFolder(job.path).lock):  # the other process lets go of it when it ends, however it ends
+            with acquire(RunFolder(job.path).lock):  # the other process lets go of it when it ends, however it ends
                 pass
         pending = [job for job in pending if status(job) not in FINISHED]
     return _unanswered(jobs, errors)
@@ -70,7 +78,7 @@ def _run_alone(job: Job, launch: Launch) -> dict[Path, str]:
     except Exception as error:
         line = f"its process was killed: {type(error).__name__}: {error}".splitlines()[0]
         if _was_cut_off(job):
-            RunFolder(job.path).write_death(line)
+            RunFolder(job.path).write_death(job.fingerprint, job.composed.config["seed"], line)
         return {job.path: line}
 
 
@@ -80,7 +88,7 @@ def _was_cut_off(job: Job) -> bool:
     if read_owner(folder.owner) is None:
         return False
     try:
-        with FileLock(folder.lock, timeout=SECONDS_TO_DIE):  # a launcher ends its other workers too, but not at once
+        with acquire(folder.lock, timeout=SECONDS_TO_DIE):  # a launcher ends its other workers too, but not at once
             return read_owner(folder.owner) is not None
     except Timeout:
         return False
@@ -96,7 +104,9 @@ def _stamp(job: Job) -> int | None:
 def _unanswered(jobs: Sequence[Job], lines: Mapping[Path, str]) -> dict[Path, str]:
     found = {}
     for job in jobs:
-        result = RunFolder(job.path).read_result() or {"status": "missing"}
-        if result["status"] not in FINISHED:
-            found[job.path] = str(result.get("error") or lines.get(job.path) or result["status"])
+        line = lines.get(job.path, "")
+        if status(job) not in FINISHED:
+            found[job.path] = str(result(job).get("error") or line or status(job))
+        elif line.startswith("failed"):  # trained again beside its finished record, which stays
+            found[job.path] = f"{line}; its earlier result counts"
     return found

@@ -79,7 +79,8 @@ def launch_here(
         if "error" in result:
             outcomes[number] = f"failed: {result['error']}"
             with suppress(OSError):  # the disk may be what failed
-                RunFolder(jobs[number].path).write_death(result["error"])
+                job = jobs[number]
+                RunFolder(job.path).write_death(job.fingerprint, job.composed.config["seed"], result["error"])
         told(jobs[number], result)
 
     if at_a_time > 1:

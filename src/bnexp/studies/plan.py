@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 import yaml
 
-from bnexp.config.check import numeric_part
 from bnexp.config.compose import Composed, compose_seeds
 from bnexp.config.explain import refuse_hydra_targets
 from bnexp.errors import ConfigError, did_you_mean
@@ -19,6 +18,7 @@ from bnexp.ranges import Count, Interval, violation
 from bnexp.studies.definition import target_values
 from bnexp.studies.study import Arm, Study
 from bnexp.training.device import choose_device
+from bnexp.training.record import run_name
 
 OWN_KEYS = ("seeds", "setting", "target")
 """Words about the study itself; the others are overrides of its runs, or about Hydra and the launcher."""
@@ -35,12 +35,14 @@ class Job:
         words: compose it, on another machine too.
         composed: what they compose.
         path: its folder.
+        fingerprint: of its run.
         num_steps: how many steps it trains if nothing stops it early.
     """
 
     words: tuple[str, ...]
     composed: Composed
     path: Path
+    fingerprint: str
     num_steps: int
 
 
@@ -161,7 +163,7 @@ def plan_runs(words: Sequence[tuple[str, ...]], composed: Sequence[Composed]) ->
     first = prepare(*composed[0])
     num_steps = _num_steps(first)
     each = zip(words, composed, strict=True)
-    return [Job(own, item, _path(item, composed[0], first), num_steps) for own, item in each], first
+    return [Job(own, item, *_identity(item, composed[0], first), num_steps) for own, item in each], first
 
 
 def _plan_arm(arm: Arm, words: tuple[str, ...], seeds: int, user_dirs: Sequence[Path]) -> PlannedArm:
@@ -176,11 +178,12 @@ def _plan_arm(arm: Arm, words: tuple[str, ...], seeds: int, user_dirs: Sequence[
     return PlannedArm(arm, words, jobs[0].composed, tuple(jobs), num_parameters, dataset.num_examples, chance)
 
 
-def _path(composed: Composed, first: Composed, experiment: Experiment) -> Path:
-    """Return a run's folder: that of the first seed with another seed, unless more than the seed differs."""
-    if numeric_part(composed.config) != numeric_part(first.config):
-        return prepare(*composed).path
-    return experiment.path.with_name(f"{experiment.fingerprint}-s{composed.config['seed']}")
+def _identity(composed: Composed, first: Composed, experiment: Experiment) -> tuple[Path, str]:
+    """Return a run's folder and fingerprint: those of the first seed, unless more than the seed differs."""
+    if composed.config | {"seed": 0} != first.config | {"seed": 0}:  # weights=${seed}.pt, say
+        experiment = prepare(*composed)
+    path = experiment.path.with_name(run_name(experiment.fingerprint, composed.config["seed"]))
+    return path, experiment.fingerprint
 
 
 def _num_steps(experiment: Experiment) -> int:

@@ -15,11 +15,12 @@ from bnexp.analysis.signals import tidy_signals, without_signals
 from bnexp.analysis.statistics.verdict import Verdict
 from bnexp.analysis.tidy import as_csv
 from bnexp.atomic import write_atomically
-from bnexp.studies.conduct import status
+from bnexp.studies.conduct import result, status
 from bnexp.studies.evidence import METRICS, SIGNALS, UNITS, Evidence, measure
 from bnexp.studies.plan import Job, Plan, PlannedArm
 from bnexp.studies.verdicts import as_json
 from bnexp.training.record import FINISHED, finite
+from bnexp.training.seal import DAMAGED
 
 
 def read_evidence(plan: Plan) -> tuple[Evidence, dict[Path, str]]:
@@ -30,7 +31,9 @@ def read_evidence(plan: Plan) -> tuple[Evidence, dict[Path, str]]:
     """
     runs, damaged = {}, {}
     for job in plan.jobs:
-        if status(job) in FINISHED:
+        if status(job) == DAMAGED:
+            damaged[job.path] = str(result(job)["error"])
+        elif status(job) in FINISHED:
             try:
                 run = read_run(job.path)
                 if not run.rows:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from bnexp.studies.plan import Job
 from bnexp.training.record import FINISHED, RunFolder, read_rows
+from bnexp.training.seal import read_result
 
 SECONDS_BETWEEN_LOOKS = 0.5
 SECONDS_BETWEEN_LINES = 10.0
@@ -62,7 +63,7 @@ class Watch:
             if index in self.ended:
                 continue
             config, result = self.before[index]
-            if _stamp(folder.result) not in (None, result) and (found := folder.read_result()) is not None:
+            if _stamp(folder.result) not in (None, result) and (found := read_result(folder)) is not None:
                 self.ended[index] = str(found["status"])
             elif _stamp(folder.config) not in (None, config):
                 running += 1

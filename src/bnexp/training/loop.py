@@ -20,6 +20,7 @@ from bnexp.training.settings import Settings
 from bnexp.training.state import Parts, Progress, capture, restore
 from bnexp.training.step import Step, autocast
 from bnexp.training.stretch import Run, Stretch, Taken
+from bnexp.training.surroundings import changes
 from bnexp.training.timeout import TimeLimit
 from bnexp.training.watch import make_monitor
 
@@ -45,14 +46,17 @@ class Training:
         settings: Settings,
         *,
         seed: int,
-        name: str,
+        fingerprint: str,
+        surroundings: Mapping[str, Any],
         folder: RunFolder,
         reporter: Reporter,
         limit: TimeLimit,
     ) -> None:
         self.parts = parts
         self.settings = settings
-        self.name = name
+        self.fingerprint = fingerprint
+        self.seed = seed
+        self.surroundings = surroundings
         self.folder = folder
         self.reporter = reporter
         self.limit = limit
@@ -106,10 +110,12 @@ class Training:
                 events.add(row)
                 if signals.histograms:
                     found = {tag: asdict(counted) for tag, counted in signals.histograms.items()}
-                    self.folder.append_histograms(self.progress.step, found)
+                    self.progress.histograms = chained(
+                        self.progress.histograms, self.folder.append_histograms(self.progress.step, found)
+                    )
                     events.add_histograms(self.progress.step, found)
                 self.reporter.row(row)
-                state = capture(self.parts, self.progress, self.name)
+                state = capture(self.parts, self.progress, self.fingerprint, self.seed)
                 save_checkpoint(self.folder.checkpoint, state, self.folder.previous_checkpoint)
             outcome = self._outcome()
             events = events or stack.enter_context(self._events(rows, histograms))
@@ -121,7 +127,8 @@ class Training:
         progress = self.progress
         seconds = {"train": progress.seconds_train, "total": progress.seconds_total}
         launch = {"replicas": self.taken.replicas, "graph": self.taken.graph, "compile": self.settings.compile}
-        return {"epochs": self._epoch(progress.step), "steps": progress.step, "seconds": seconds, "launch": launch}
+        done = {"epochs": self._epoch(progress.step), "steps": progress.step, "seconds": seconds, "launch": launch}
+        return done | {"rows": progress.rows, "histograms": progress.histograms, "parts": progress.parts}
 
     def _events(self, rows: list[Row], histograms: Iterable[Mapping[str, Any]]) -> closing[EventWriter]:
         """Open TensorBoard's file. Its import takes long, so it comes after the first steps."""
@@ -130,13 +137,25 @@ class Training:
         return closing(EventWriter(self.folder.path, rows, histograms))
 
     def _resume(self) -> list[Row]:
-        """Go on from the folder's checkpoint, if there is one; return the rows recorded up to it."""
+        """Resume from the folder's checkpoint, if there is one; return the rows recorded up to it."""
         for file in self.folder.event_files():  # written anew from the rows
             file.unlink()
-        state = newest_state(self.folder, self.name, self.parts.device.type, self.reporter.say)
+        own = (self.fingerprint, self.seed)
+        state = newest_state(self.folder, own, self.parts.device.type, self.reporter.say)
         if state is not None:
             self.progress = restore(state, self.parts)
+        self._begin_part()
         return self.folder.cut_rows(self.progress.step)
+
+    def _begin_part(self) -> None:
+        """Note from which step on the run trains in these surroundings, and say so where they are other ones."""
+        parts = self.progress.parts
+        changed = changes(parts[-1]["environment"], self.surroundings) if parts else {}
+        if changed:
+            listed = ", ".join(f"{key} {old} → {new}" for key, (old, new) in changed.items())
+            self.reporter.say(f"resumes in other surroundings, as a further part of the run: {listed}")
+        if changed or not parts:
+            parts.append({"first_step": self.progress.step, "environment": dict(self.surroundings)})
 
     def _is_finished(self) -> bool:
         patience = self.settings.early_stopping

@@ -1,7 +1,7 @@
 """The run folder: the border between running and judging.
 
-``config.yaml`` and ``metrics.jsonl`` are written while a run goes on, ``result.json`` last. Whoever judges a run reads
-these files and nothing else.
+``config.yaml`` and ``metrics.jsonl`` are written while a run trains, ``result.json`` at its end, and then the seal
+(:mod:`bnexp.training.seal`), which ties them together. Whoever judges a run reads these files and nothing else.
 """
 
 from __future__ import annotations
@@ -9,24 +9,39 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bnexp.atomic import naming, remove_leftovers, write_atomically
+from bnexp.atomic import remove_leftovers, write_atomically
+from bnexp.files import append, read_text
 
 Row = dict[str, float | int | None]
 
 FINISHED = ("done", "diverged")
 """Statuses of runs that have an answer; a divergence is one."""
 
+RECORD_VERSION = 3
+"""Version of the record's format. Raised when it changes, so that no old record is taken for a new one."""
+
+NAME_DIGITS = 10
+"""Digits of the fingerprint in the name of a run's folder. The whole of it is in the record, and is compared."""
+
+RERUN = "rerun"
+"""Where in a run's folder the run is trained again, until the new record can take the place of the old one."""
+
+
+def run_name(fingerprint: str, seed: int) -> str:
+    """Return the name of the folder of a run."""
+    return f"{fingerprint[:NAME_DIGITS]}-s{seed}"
+
 
 class RunFolder:
     """Where one run keeps its record.
 
     Attributes:
-        path: ``<output_dir>/<dataset>-<model>-<init>-<norm>-<optimizer>/<fingerprint>-s<seed>``.
+        path: ``<output_dir>/<dataset>-<model>-<init>-<norm>-<optimizer>/<fingerprint>-s<seed>``, or wherever the folder
+            was moved to: a run is known by what its record says.
     """
 
     def __init__(self, path: Path) -> None:
@@ -37,31 +52,31 @@ class RunFolder:
         self.checkpoint = path / "checkpoint.pt"
         self.previous_checkpoint = path / "checkpoint-previous.pt"
         self.result = path / "result.json"
+        self.seal = path / "seal.json"
         self.traceback = path / "traceback.txt"
         self.lock = path / ".lock"
         self.owner = path / ".owner.json"
 
     def files(self) -> list[Path]:
         """Return where all of the record lies, but for the lock; not all of it need be there."""
-        records = [self.config, self.metrics, self.histograms, self.result, self.traceback]
+        records = [self.seal, self.config, self.metrics, self.histograms, self.result, self.traceback]
         return [*records, self.checkpoint, self.previous_checkpoint, self.owner, *self.event_files()]
 
     def obstacle(self) -> Path | None:
         """Return a folder that lies where a file of the record belongs, if there is one."""
         return next((file for file in [*self.files(), self.lock] if file.is_dir()), None)
 
-    def clear(self) -> None:
-        """Remove what an earlier run of the same question left here."""
-        for file in self.files():
-            if file != self.owner:
-                file.unlink(missing_ok=True)
-
-    def start(self, config: str) -> None:
+    def start(self, config: bytes) -> None:
         """Record the configuration, and take away what an earlier attempt said of its end or left half written."""
+        self.path.mkdir(exist_ok=True)
         remove_leftovers(self.path)
-        self.result.unlink(missing_ok=True)
-        self.traceback.unlink(missing_ok=True)
-        write_atomically(self.config, config.encode())
+        for file in (self.seal, self.result, self.traceback):
+            file.unlink(missing_ok=True)
+        write_atomically(self.config, config)
+
+    def another(self) -> RunFolder:
+        """Return where the run is trained again, beside its record."""
+        return RunFolder(self.path / RERUN)
 
     def event_files(self) -> list[Path]:
         """TensorBoard's files."""
@@ -71,25 +86,21 @@ class RunFolder:
         """Append one evaluation to ``metrics.jsonl`` and hand it to the operating system."""
         _append(self.metrics, row)
 
-    def append_histograms(self, step: int, histograms: dict[str, Any]) -> None:
-        """Append the histograms of one evaluation, by tag, to ``histograms.jsonl``."""
-        _append(self.histograms, {"step": step, "histograms": histograms})
-
-    def rows_until(self, last_step: int) -> list[Row]:
-        """Return the recorded evaluations up to ``last_step``."""
-        return [row for row in read_rows(self.metrics) if (row["step"] or 0) <= last_step]
+    def append_histograms(self, step: int, histograms: dict[str, Any]) -> Row:
+        """Append the histograms of one evaluation, by tag, to ``histograms.jsonl``; return the line's record."""
+        record: dict[str, Any] = {"step": step, "histograms": histograms}
+        _append(self.histograms, record)
+        return record
 
     def cut_rows(self, last_step: int) -> list[Row]:
         """Drop the rows that a stopped run wrote beyond its checkpoint, at ``last_step``; return the others."""
-        kept = self.rows_until(last_step)
+        kept = rows_until(self.metrics, last_step)
         _write_rows(self.metrics, kept)
         return kept
 
     def cut_histograms(self, last_step: int) -> list[dict[str, Any]]:
         """Drop the histograms beyond the checkpoint in the same way; return the others, in order of their steps."""
-        kept: list[dict[str, Any]] = [
-            record for record in read_rows(self.histograms) if (record["step"] or 0) <= last_step
-        ]
+        kept: list[dict[str, Any]] = rows_until(self.histograms, last_step)
         if self.histograms.exists():
             _write_rows(self.histograms, kept)
         return kept
@@ -98,27 +109,15 @@ class RunFolder:
         """Write ``result.json``, whole or not at all."""
         write_atomically(self.result, (json.dumps(finite(result), indent=2, ensure_ascii=False) + "\n").encode())
 
-    def write_death(self, error: str) -> None:
+    def write_death(self, fingerprint: str, seed: int, error: str) -> None:
         """Write the result of a run whose process died before it could, if the run had begun."""
         if self.config.exists() and not self.result.exists():
-            fingerprint, _, seed = self.path.name.rpartition("-s")
-            own = {"fingerprint": fingerprint, "seed": int(seed), "metrics": {}}
+            own = {"record": RECORD_VERSION, "fingerprint": fingerprint, "seed": seed, "metrics": {}}
             self.write_result({"status": "failed", **own, "error": error})
-
-    def read_result(self) -> dict[str, Any] | None:
-        """Return the result, or None where there is none that can be read."""
-        try:
-            result = json.loads(self.result.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        return result if isinstance(result, dict) and "status" in result else None
 
 
 def _append(file: Path, record: Mapping[str, Any]) -> None:
-    with naming(file), file.open("a", encoding="utf-8") as lines:
-        lines.write(json.dumps(finite(record)) + "\n")
-        lines.flush()
-        os.fsync(lines.fileno())
+    append(file, f"{json.dumps(finite(record))}\n".encode(), force=True)
 
 
 def _write_rows(file: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -128,14 +127,21 @@ def _write_rows(file: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 def read_rows(metrics: Path) -> list[Row]:
     """Read the lines of a ``metrics.jsonl``; a last line that was cut short is left out."""
     rows: list[Row] = []
-    if not metrics.is_file():
+    try:
+        lines = read_text(metrics, errors="replace").splitlines()
+    except OSError:
         return rows
-    for line in metrics.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in lines:
         try:
             rows.append(json.loads(line))
         except ValueError:
             break
     return rows
+
+
+def rows_until(file: Path, last_step: int) -> list[Any]:
+    """Return the lines of a record up to a step: evaluations of ``metrics.jsonl``, or ``histograms.jsonl``'s."""
+    return [row for row in read_rows(file) if (row["step"] or 0) <= last_step]
 
 
 def chained(digest: str, row: Row) -> str:

@@ -43,8 +43,9 @@ class Progress:
     """What a run has done so far.
 
     Accuracies are fractions; "best" is the evaluation with the best validation accuracy. ``scores`` are those of the
-    last evaluation; of the test split, those of the best one so far or, at the run's end, of the last. ``rows`` is a
-    checksum of all recorded evaluations.
+    last evaluation; of the test split, those of the best one so far or, at the run's end, of the last. ``rows`` and
+    ``histograms`` are checksums of all that was recorded at the evaluations. ``parts`` has an entry for each change of
+    the surroundings: from which step on, and what they were.
     """
 
     step: int = 0
@@ -59,12 +60,15 @@ class Progress:
     evaluations_since_best: int = 0
     diverged_step: int | None = None
     rows: str = ""
+    histograms: str = ""
+    parts: list[dict[str, Any]] = field(default_factory=list)
 
 
-def capture(parts: Parts, progress: Progress, name: str) -> dict[str, Any]:
-    """Return the state of the run of that name, as a checkpoint holds it."""
+def capture(parts: Parts, progress: Progress, fingerprint: str, seed: int) -> dict[str, Any]:
+    """Return the state of the run of that fingerprint and seed, as a checkpoint holds it."""
     state = {
-        "name": name,
+        "fingerprint": fingerprint,
+        "seed": seed,
         "device": parts.device.type,
         "model": parts.model.state_dict(),
         "optimizer": parts.optimizer.state_dict(),
