@@ -20,7 +20,7 @@ def environment(device: torch.device) -> dict[str, Any]:
     return {
         "bnexp": __version__,
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),  # a plain string: checkpoints hold nothing else
         "numpy": version("numpy"),
         "platform": platform.platform(),
         "device": str(device),

@@ -162,7 +162,7 @@ def _train(experiment: Experiment, folder: RunFolder, content: bytes, reporting:
     try:
         with reporting(experiment.name) as told, limit.running():
             training = make_training(experiment, folder, told, limit)
-            result |= yield from training.run(_hyperparameters(experiment))
+            result |= yield from training.run(_hyperparameters(experiment), result["environment"])
     except (Exception, SystemExit) as error:
         result["error"] = f"{type(error).__name__}: {error}".splitlines()[0]
         with suppress(OSError):  # the disk may be what failed
@@ -204,7 +204,6 @@ def make_training(experiment: Experiment, folder: RunFolder, reporter: Reporter,
         experiment.settings,
         seed=experiment.config["seed"],
         fingerprint=experiment.fingerprint,
-        surroundings=_surroundings(experiment),
         folder=folder,
         reporter=reporter,
         limit=limit,

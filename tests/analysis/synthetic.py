@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from tests.sealing import seal_by_hand
 
 CONFIG: dict[str, Any] = {
     "seed": 0,
@@ -70,6 +71,8 @@ def write_run(
     (folder / "config.yaml").write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
+    if status in ("done", "diverged"):
+        seal_by_hand(folder, fingerprint, seed)
     return folder
 
 

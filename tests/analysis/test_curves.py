@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from PIL import Image
 from tests.analysis.synthetic import curve_rows, write_run
+from tests.sealing import seal_again
 
 from bnexp.analysis.arms import Arm, by_configuration
 from bnexp.analysis.curves import COLOURS, curve, draw, drawable, save, styles
@@ -129,19 +130,20 @@ def test_a_strange_label_is_drawn_as_it_is(tmp_path: Path, norm: str) -> None:
     assert "<script>" not in svg.read_text()
 
 
-@pytest.mark.parametrize(
-    "damage", ["", "5\n", "{}\n", '{"step": 20}\n', '{"epoch": 1.0, "step": 10}\n', '{"epoch": 2.0, "st']
-)
+@pytest.mark.parametrize("damage", ["", "5\n", "{}\n", '{"step": 20}\n', '{"epoch": 1.0, "step": 10}\n'])
 def test_a_run_whose_evaluations_are_not_all_there_is_left_out_and_named(tmp_path: Path, damage: str) -> None:
     whole, damaged = write_run(tmp_path, seed=0), write_run(tmp_path, seed=1)
     (damaged / "metrics.jsonl").write_text(damage)
+    seal_again(damaged)
     [arm], left_out = drawable(arms_in(tmp_path))
     assert [run.path for run in arm.runs] == [whole]
     assert left_out == [f"{damaged}: metrics.jsonl is missing or damaged"]
 
 
 def test_an_arm_without_a_whole_run_is_left_out(tmp_path: Path) -> None:
-    (write_run(tmp_path) / "metrics.jsonl").unlink()
+    run = write_run(tmp_path)
+    (run / "metrics.jsonl").unlink()
+    seal_again(run)
     assert drawable(arms_in(tmp_path))[0] == []
 
 

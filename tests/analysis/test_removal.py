@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock, Timeout
 from tests.analysis.synthetic import write_run
+from tests.sealing import seal_again
 
 from bnexp.analysis.removal import find_removable, remove
 from bnexp.locking import acquire
@@ -94,6 +95,7 @@ def test_a_run_that_was_finished_in_the_meantime_is_not_removed(outputs):
     [one] = find_removable([outputs], ["failed"])
     result = (one.path / "result.json").read_text()
     (one.path / "result.json").write_text(result.replace('"failed"', '"done"'))
+    seal_again(one.path)
     assert "is done by now" in remove(one)
     assert (one.path / "result.json").exists()
 

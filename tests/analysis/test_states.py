@@ -9,6 +9,7 @@ import pytest
 import yaml
 from filelock import FileLock
 from tests.analysis.synthetic import write_run
+from tests.sealing import break_seal
 
 from bnexp.analysis.states import find_states, state
 from bnexp.training.owner import owned
@@ -16,9 +17,7 @@ from bnexp.training.owner import owned
 
 def unfinished(root, **words):
     """A run without a result."""
-    folder = write_run(root, **words)
-    (folder / "result.json").unlink()
-    return folder
+    return break_seal(write_run(root, **words))
 
 
 @pytest.mark.parametrize("status", ["done", "diverged", "failed", "interrupted"])
@@ -79,8 +78,23 @@ def test_folders_of_other_programs_are_no_runs(tmp_path):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "config.yaml").touch()
     folder = write_run(tmp_path)
-    shutil.copytree(folder, tmp_path / "copy")
+    shutil.copytree(break_seal(write_run(tmp_path, seed=1)), tmp_path / "copy")
+    shutil.rmtree(folder.parent / "0123456789-s1")
     assert [one.path for one in find_states([tmp_path])] == [folder]
+
+
+def test_a_finished_run_is_known_wherever_its_folder_was_moved(tmp_path):
+    moved = write_run(tmp_path).rename(tmp_path / "the best one")
+    assert [(one.path, one.status) for one in find_states([tmp_path])] == [(moved, "done")]
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "result.json", "metrics.jsonl"])
+def test_a_finished_run_with_an_edited_file_is_damaged(tmp_path, name):
+    file = write_run(tmp_path) / name
+    assert [one.status for one in find_states([tmp_path])] == ["done"]
+    file.write_bytes(file.read_bytes() + b" ")
+    [found] = find_states([tmp_path])
+    assert (found.status, str(file) in found.error) == ("damaged", True)
 
 
 def test_a_run_before_its_first_evaluation_has_no_number_of_steps(tmp_path):
@@ -93,9 +107,7 @@ def test_a_run_before_its_first_evaluation_has_no_number_of_steps(tmp_path):
 @pytest.mark.parametrize("name", ["config.yaml", "result.json", "metrics.jsonl", "study.yaml"])
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[1]", b"null", b'{"arms": 3}'])
 def test_damaged_files_stop_nothing(tmp_path, name, content):
-    folder = write_run(tmp_path)
-    if name != "result.json":
-        (folder / "result.json").unlink()
+    folder = break_seal(write_run(tmp_path))
     place = tmp_path / "studies" / "mine" if name == "study.yaml" else folder
     place.mkdir(parents=True, exist_ok=True)
     (place / name).write_bytes(content)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.sealing import end_by_hand, seal_again
 
 from bnexp.analysis.summary import Planned, print_summary
 
@@ -18,7 +19,11 @@ def planned(folder: Path, arm: str, runs: list[tuple[str, float | None]]) -> lis
         path.mkdir(parents=True)
         metrics = {} if accuracy is None else {"test/accuracy": accuracy, "val/accuracy": accuracy / 2}
         if status != "missing":
-            (path / "result.json").write_text(json.dumps({"status": status, "metrics": metrics, "seed": seed}))
+            end_by_hand(path, status, seed=seed)
+            result = json.loads((path / "result.json").read_text()) | {"metrics": metrics}
+            (path / "result.json").write_text(json.dumps(result))
+            if status in ("done", "diverged"):
+                seal_again(path)
         found.append(Planned((arm, "model.width=8"), seed, path))
     return found
 

@@ -12,7 +12,7 @@ from bnexp.config.fingerprint import fingerprint
 def of(*words: str) -> str:
     composed = compose_run(words)
     check(*composed)
-    return fingerprint(composed.config, "")
+    return fingerprint(composed.config, {}, num_train=1294)
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,8 @@ def of(*words: str) -> str:
         (["optimizer.weight_decay=0"], ["optimizer.weight_decay=0.0"]),
         (["training.gradient_clip=1"], ["training.gradient_clip=1.0"]),
         (["training.eval_every=1"], ["training.eval_every=1.0"]),
+        (["optimizer.weight_decay=0.0"], ["optimizer.weight_decay=-0.0"]),
+        (["training.batch_size=full"], ["training.batch_size=1294"]),
         (["schedule=step", "schedule.milestones=[0,0.5]"], ["schedule=step", "schedule.milestones=[0.0,0.5]"]),
         (["training.device=cpu"], ["training.device=auto"]),
         (["model=mlp", "model.hidden=[9]"], ["model=mlp", "model.hidden=[9]", "model.depth=7", "model.width=null"]),
@@ -42,6 +44,7 @@ def test_one_question_has_one_fingerprint(one: list[str], same: list[str]) -> No
         (["model=mlp", "model.hidden=[9]"], ["model=mlp", "model.hidden=[8]"]),
         (["init=xavier", "init.gain=1"], ["init=xavier", "init.gain=2"]),
         (["norm=none"], ["norm=batch"]),
+        (["training.batch_size=full"], ["training.batch_size=1293"]),
     ],
 )
 def test_another_question_has_another(one: list[str], other: list[str]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from filelock import FileLock
+from tests.sealing import end_by_hand
 
 from bnexp.analysis.states import find_states
 from bnexp.cli.main import main
@@ -128,7 +129,14 @@ def test_a_sweep_of_forty_runs_with_every_kind_of_end_has_forty_statuses(plugin,
 @pytest.fixture
 def jobs(tmp_path: Path):
     jobs = [
-        Job((f"seed={seed}",), Composed({}, {}), tmp_path / f"0123456789-s{seed}", num_steps=10) for seed in range(4)
+        Job(
+            (f"seed={seed}",),
+            Composed({"seed": seed}, {}),
+            tmp_path / f"0123456789-s{seed}",
+            "0123456789",
+            num_steps=10,
+        )
+        for seed in range(4)
     ]
     for job in jobs:
         job.path.mkdir()
@@ -138,7 +146,7 @@ def jobs(tmp_path: Path):
 
 def finish(job):
     (job.path / ".owner.json").unlink(missing_ok=True)
-    (job.path / "result.json").write_text(json.dumps({"status": "done"}))
+    end_by_hand(job.path, seed=job.composed.config["seed"])
     return "done"
 
 

@@ -4,6 +4,7 @@ import random
 import shutil
 
 import pytest
+import yaml
 from tests.reliability.small import ROWS, assert_same_end, composed, only_run, train, with_seed
 
 from bnexp.cli.main import main
@@ -47,7 +48,8 @@ def stopped(runs, tmp_path):
 def found(folder):
     """The step that the run goes on from, and what is said of it."""
     run, lines = only_run(folder), []
-    state = newest_state(run, run.path.name, "cpu", lines.append)
+    config = yaml.safe_load(run.config.read_text())
+    state = newest_state(run, (config["fingerprint"], config["seed"]), "cpu", lines.append)
     return (0 if state is None else state["progress"]["step"]), lines
 
 
@@ -72,7 +74,7 @@ def test_a_hundred_damaged_checkpoints_are_noticed_and_the_one_before_is_taken(s
         assert 0 < step < last
         [line] = lines
         assert line.startswith(f"{run.checkpoint} is damaged: ")
-        assert line.endswith("training goes on from the checkpoint before it")
+        assert line.endswith("training resumes from the checkpoint before it")
         assert run.checkpoint.read_bytes() == previous  # it took the place of the damaged one
 
 

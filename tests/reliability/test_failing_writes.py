@@ -15,6 +15,7 @@ from tests.reliability.small import ROWS, assert_same_end, composed, only_run, t
 
 from bnexp.errors import ConfigError
 from bnexp.training.checkpoint import load_checkpoint
+from bnexp.training.seal import read_result
 
 CAUSES = {errno.ENOSPC: "No space left on device", errno.EIO: "Input/output error", errno.EACCES: "Permission denied"}
 SHORT = (*ROWS, "training.epochs=2")
@@ -68,7 +69,7 @@ def assert_nothing_is_lost(folder, undisturbed, n, error_number, *, stays=False)
     assert again["status"] == "done"
     assert_same_end(folder, undisturbed)
     left = {path.name for path in only_run(folder).path.iterdir() if not path.name.startswith("events.out")}
-    allowed = {"config.yaml", "metrics.jsonl", "checkpoint.pt", "result.json", ".lock"}
+    allowed = {"config.yaml", "metrics.jsonl", "checkpoint.pt", "result.json", "seal.json", ".lock"}
     if again.get("repeated") is False:  # the result was there, and what follows it failed
         allowed |= {"checkpoint-previous.pt", ".owner.json"}
     assert left <= allowed
@@ -105,7 +106,7 @@ def train_with_small_files(folder, limit, one):
 
 def test_a_file_that_may_not_grow_loses_nothing(tmp_path, undisturbed):
     assert call(train_with_small_files, tmp_path, 4000, composed(*SHORT)) == 0
-    result = only_run(tmp_path).read_result()
+    result = read_result(only_run(tmp_path))
     assert result["status"] == "failed"
     assert "checkpoint.pt" in result["error"]
     assert train(tmp_path, composed(*SHORT))["status"] == "done"

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.sealing import seal_by_hand
 
 from bnexp.config.compose import Composed
 from bnexp.report.outcome import Outcome
@@ -65,7 +66,7 @@ def outcome_of(output_dir: Path, node: Mapping[str, Any], runs: Mapping[str, Seq
         for seed, (path, run) in enumerate(zip(paths, runs.get(arm.label, ()), strict=False)):
             if run is not None:
                 write_run(path, seed, run)
-        jobs = tuple(Job((*words, f"seed={seed}"), empty, path, 30) for seed, path in enumerate(paths))
+        jobs = tuple(Job((*words, f"seed={seed}"), empty, path, f"{index:010d}", 30) for seed, path in enumerate(paths))
         num_examples = {"train": 1000, "val": 100, "test": 250}
         arms.append(PlannedArm(arm, words, empty, jobs, 1000 + 10 * index, num_examples, chance=0.1))
     folder = output_dir / "studies" / "trial"
@@ -127,3 +128,5 @@ def write_run(folder: Path, seed: int, run: FakeRun) -> None:
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "result.json").write_text(json.dumps(result))
+    if run.status in ("done", "diverged"):
+        seal_by_hand(folder, result["fingerprint"], seed)

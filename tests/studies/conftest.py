@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.sealing import seal_by_hand
 
 from bnexp.analysis.runs import Run, read_run
 from bnexp.training.record import finite
@@ -68,6 +69,7 @@ def make_run(tmp_path: Path) -> MakeRun:
             "seconds": {"train": steps * seconds_per_step, "total": 2 * steps * seconds_per_step},
         }
         (folder / "result.json").write_text(json.dumps(result))
+        seal_by_hand(folder, "0123456789", seed)
         return read_run(folder)
 
     return make

@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.stats
+from tests.sealing import seal_again
 from tests.studies.conftest import MakeRun
 
 from bnexp.analysis.arms import Arm
+from bnexp.analysis.runs import read_run
 from bnexp.analysis.statistics.divergence import compare_divergence
 from bnexp.analysis.statistics.estimate import Estimate
 from bnexp.analysis.statistics.factorial import interaction_contrast, main_effect
@@ -121,7 +123,8 @@ def test_a_signal_is_the_mean_over_a_runs_evaluations(make_run: MakeRun) -> None
             for line, value in zip(rows, values, strict=True):
                 line["signal/effective_smoothness"] = value
             record.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        arms.append(Arm(label, {}, tuple(runs)))
+            seal_again(run.path)
+        arms.append(Arm(label, {}, tuple(read_run(run.path) for run in runs)))
     evidence = Evidence(arms)
     assert evidence.values("a", "signal/effective_smoothness") == [3.0, 4.0]
     found = estimate(claim("relative_difference", a="a", b="b", metric="signal/effective_smoothness"), evidence)

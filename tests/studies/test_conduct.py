@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from tests.sealing import end_by_hand
 
 from bnexp.config.compose import Composed
 from bnexp.studies.conduct import conduct
@@ -19,21 +20,33 @@ from bnexp.studies.plan import Job
 @pytest.fixture
 def jobs(tmp_path: Path) -> list[Job]:
     jobs = [
-        Job((f"seed={seed}",), Composed({}, {}), tmp_path / f"0123456789-s{seed}", num_steps=10) for seed in range(3)
+        Job(
+            (f"seed={seed}",),
+            Composed({"seed": seed}, {}),
+            tmp_path / f"0123456789-s{seed}",
+            "0123456789",
+            num_steps=10,
+        )
+        for seed in range(3)
     ]
     for job in jobs:
         job.path.mkdir()
     return jobs
 
 
-def finish(job: Job, **result: str) -> str:
-    (job.path / "result.json").write_text(json.dumps({"status": "done"} | result))
-    return result.get("status", "done")
+def finish(job: Job) -> str:
+    end_by_hand(job.path, seed=job.composed.config["seed"])
+    return "done"
+
+
+def fail(job: Job, error: str) -> str:
+    (job.path / "result.json").write_text(json.dumps({"status": "failed", "error": error}))
+    return "failed"
 
 
 def test_a_run_that_failed_is_named_with_its_error(jobs: list[Job]) -> None:
     def launch(given: Sequence[Job]) -> list[str]:
-        return [finish(given[0]), finish(given[1], status="failed", error="ValueError: no"), "failed: OSError: disk"]
+        return [finish(given[0]), fail(given[1], "ValueError: no"), "failed: OSError: disk"]
 
     assert conduct(jobs, launch, print) == {
         jobs[1].path: "ValueError: no",

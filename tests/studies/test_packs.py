@@ -9,7 +9,7 @@ from bnexp.studies.plan import Job
 
 def job(seed, init="he", device="cpu"):
     config = {"seed": seed, "init": {"name": init}, "training": {"device": device}}
-    return Job((f"init={init}", f"seed={seed}"), Composed(config, {}), Path(f"{init}-s{seed}"), num_steps=10)
+    return Job((f"init={init}", f"seed={seed}"), Composed(config, {}), Path(f"{init}-s{seed}"), init, num_steps=10)
 
 
 def test_jobs_that_differ_in_their_seed_alone_are_a_group_in_the_order_in_which_they_came():

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.sealing import end_by_hand
 
 from bnexp.config.compose import Composed
 from bnexp.studies.plan import Job
@@ -15,7 +16,10 @@ from bnexp.studies.watch import Bar, Lines, Tally, Watch, display, in_words, wat
 
 @pytest.fixture
 def jobs(tmp_path: Path) -> list[Job]:
-    jobs = [Job((), Composed({}, {}), tmp_path / f"0123456789-s{seed}", num_steps=100) for seed in range(4)]
+    jobs = [
+        Job((), Composed({"seed": seed}, {}), tmp_path / f"0123456789-s{seed}", "0123456789", num_steps=100)
+        for seed in range(4)
+    ]
     for job in jobs:
         job.path.mkdir()
     return jobs
@@ -27,7 +31,7 @@ def begin(job: Job, *steps: int) -> None:
 
 
 def end(job: Job, status: str) -> None:
-    (job.path / "result.json").write_text(json.dumps({"status": status}))
+    end_by_hand(job.path, status, seed=job.composed.config["seed"])
 
 
 def test_runs_are_counted_by_what_they_are_at(jobs: list[Job]) -> None:

@@ -112,7 +112,7 @@ def make(
     noise=None,
     seed=0,
     init_seed=0,
-    name="0123456789-s0",
+    fingerprint="0123456789",
     listener=None,
     signals="off",
     **changes,
@@ -142,7 +142,7 @@ def make(
         parts,
         Settings(**SETTINGS | changes),
         seed=seed,
-        name=name,
+        fingerprint=fingerprint,
         folder=RunFolder(folder),
         reporter=listener or Listener(),
         limit=TimeLimit(None),
@@ -153,7 +153,7 @@ class Alone(Training):
     """A run that has the process to itself."""
 
     def run(self, hyperparameters):
-        return train_in_lockstep([super().run(hyperparameters)], take_step_by_step, at_once=1)[0]
+        return train_in_lockstep([super().run(hyperparameters, {})], take_step_by_step, at_once=1)[0]
 
 
 def convnet(norm, dropout):

@@ -22,6 +22,7 @@ from bnexp.training.lockstep import train_in_lockstep
 from bnexp.training.loop import Training
 from bnexp.training.progress import Silence
 from bnexp.training.record import RunFolder, read_rows
+from bnexp.training.seal import read_result
 from bnexp.training.stretch import Stretch, Taken
 from bnexp.training.timeout import TimeLimit
 
@@ -52,8 +53,8 @@ def moved(experiment, folder):
 def end(experiment):
     """All that a run has come to and left behind, but for its times."""
     folder = RunFolder(experiment.path)
-    state, result = load_checkpoint(folder.checkpoint), folder.read_result()
-    for key in ("seconds_train", "seconds_total", "rows"):  # the rows' checksum is one of their times too
+    state, result = load_checkpoint(folder.checkpoint), read_result(folder)
+    for key in ("seconds_train", "seconds_total", "rows", "parts"):  # the rows' checksum is one of their times too
         del state["progress"][key]
     return {
         "state": state,
@@ -222,7 +223,7 @@ def stopping(number, error):
 def assert_interrupted(experiments):
     for experiment in experiments:
         folder = RunFolder(experiment.path)
-        assert folder.read_result()["status"] == "interrupted"
+        assert read_result(folder)["status"] == "interrupted"
         assert not folder.owner.exists()
         with FileLock(folder.lock, timeout=0):  # is free
             pass

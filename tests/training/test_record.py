@@ -6,6 +6,7 @@ import math
 import pytest
 
 from bnexp.training.record import RunFolder, finite, read_rows
+from bnexp.training.seal import read_result
 
 
 def row(step, **changes):
@@ -85,7 +86,7 @@ def test_a_folder_without_metrics_has_no_rows(folder):
 def test_a_result_comes_back(folder):
     result = {"status": "done", "metrics": {"test/accuracy": 0.5}, "notes": ["σ² = 2/fan_in"]}
     folder.write_result(result)
-    assert folder.read_result() == result
+    assert json.loads(folder.result.read_bytes()) == result
     assert "σ²" in folder.result.read_text(encoding="utf-8")
 
 
@@ -93,26 +94,14 @@ def test_a_result_comes_back(folder):
 def test_a_result_that_cannot_be_read_is_none(folder, content):
     if content is not None:
         folder.result.write_bytes(content)
-    assert folder.read_result() is None
+    assert read_result(folder) is None
 
 
 def test_a_new_attempt_begins_without_the_end_of_the_last_and_keeps_its_rows(folder):
     folder.append_row(row(10))
-    for file in (folder.config, folder.result, folder.traceback, folder.checkpoint):
+    for file in (folder.config, folder.result, folder.seal, folder.traceback, folder.checkpoint):
         file.write_text("old")
-    folder.start("norm: σ\n")
+    folder.start("norm: σ\n".encode())
     assert sorted(folder.path.iterdir()) == sorted([folder.config, folder.metrics, folder.checkpoint])
     assert folder.config.read_text(encoding="utf-8") == "norm: σ\n"
     assert read_rows(folder.metrics) == [row(10)]
-
-
-def test_clearing_removes_what_a_run_wrote_and_nothing_of_the_users(folder):
-    mine = folder.path / "notes.txt"
-    written = [folder.config, folder.metrics, folder.checkpoint, folder.result, folder.traceback]
-    events = [folder.path / f"events.out.tfevents.{number}.host" for number in (1, 2)]
-    for file in [mine, folder.lock, *written, *events]:
-        file.write_text("x")
-    assert folder.event_files() == events
-    folder.clear()
-    assert sorted(folder.path.iterdir()) == sorted([mine, folder.lock])
-    folder.clear()  # an empty folder is as good

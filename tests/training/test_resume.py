@@ -124,7 +124,7 @@ def test_a_damaged_checkpoint_is_told_of_and_the_run_goes_on_from_the_one_before
     assert listener.begun == [(12 if num_damaged == 1 else 0, 24, 8)]
     (line,) = listener.lines
     assert "checkpoint.pt is damaged: its checksum does not fit; " in line
-    assert line.endswith("training goes on from the checkpoint before it" if num_damaged == 1 else "starts anew")
+    assert line.endswith("training resumes from the checkpoint before it" if num_damaged == 1 else "starts anew")
     assert_same_run(rest, whole)
 
 
@@ -132,7 +132,7 @@ def test_a_checkpoint_of_another_run_is_not_taken(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         make(tmp_path, listener=Listener(stop_row=3)).run({})
     listener = Listener()
-    make(tmp_path, name="9876543210-s0", listener=listener).run({})
+    make(tmp_path, fingerprint="9876543210", listener=listener).run({})
     assert listener.begun == [(0, 24, 8)]
     assert "belongs to another run" in listener.lines[0]
 

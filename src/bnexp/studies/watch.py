@@ -50,8 +50,15 @@ class Watch:
     def __init__(self, jobs: Sequence[Job]) -> None:
         self.jobs = jobs
         self.folders = [RunFolder(job.path) for job in jobs]
+        self.attempts = [
+            folder.another() if job.composed.config.get("rerun") else folder
+            for folder, job in zip(self.folders, jobs, strict=True)
+        ]
         # What an earlier attempt left behind says nothing about this one.
-        self.before = [(_stamp(folder.config), _stamp(folder.result)) for folder in self.folders]
+        self.before = [
+            (_stamp(attempt.config), _stamp(folder.result))
+            for attempt, folder in zip(self.attempts, self.folders, strict=True)
+        ]
         self.ended: dict[int, str] = {}
         self.steps_before = sum(self._steps())
         self.started = time.monotonic()
@@ -65,7 +72,7 @@ class Watch:
             config, result = self.before[index]
             if _stamp(folder.result) not in (None, result) and (found := read_result(folder)) is not None:
                 self.ended[index] = str(found["status"])
-            elif _stamp(folder.config) not in (None, config):
+            elif _stamp(self.attempts[index].config) not in (None, config):
                 running += 1
         counts = [*self.ended.values()]
         steps, total = sum(self._steps()), sum(job.num_steps for job in self.jobs)
@@ -81,8 +88,8 @@ class Watch:
 
     def _steps(self) -> list[int]:
         return [
-            job.num_steps if index in self.ended else _last_step(folder.metrics)  # a run may have ended early
-            for index, (job, folder) in enumerate(zip(self.jobs, self.folders, strict=True))
+            job.num_steps if index in self.ended else _last_step(attempt.metrics)  # a run may have ended early
+            for index, (job, attempt) in enumerate(zip(self.jobs, self.attempts, strict=True))
         ]
 
     def _seconds_left(self, steps: int, total: int) -> float | None:

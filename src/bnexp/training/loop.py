@@ -47,7 +47,6 @@ class Training:
         *,
         seed: int,
         fingerprint: str,
-        surroundings: Mapping[str, Any],
         folder: RunFolder,
         reporter: Reporter,
         limit: TimeLimit,
@@ -56,7 +55,6 @@ class Training:
         self.settings = settings
         self.fingerprint = fingerprint
         self.seed = seed
-        self.surroundings = surroundings
         self.folder = folder
         self.reporter = reporter
         self.limit = limit
@@ -89,9 +87,15 @@ class Training:
         self.taken = Taken(0.0)
         self.resumed_at = 0.0
 
-    def run(self, hyperparameters: dict[str, Any]) -> Run:
-        """Train, evaluate and record until the end; return the outcome: status and metrics."""
+    def run(self, hyperparameters: dict[str, Any], surroundings: Mapping[str, Any]) -> Run:
+        """Train, evaluate and record until the end; return the outcome: status and metrics.
+
+        Args:
+            hyperparameters: what TensorBoard shows of the configuration.
+            surroundings: what the run trains in (:mod:`bnexp.training.surroundings`), for the record.
+        """
         rows = self._resume()
+        self._begin_part(surroundings)
         histograms = self.folder.cut_histograms(self.progress.step)
         with ExitStack() as stack:
             events: EventWriter | None = None
@@ -144,18 +148,17 @@ class Training:
         state = newest_state(self.folder, own, self.parts.device.type, self.reporter.say)
         if state is not None:
             self.progress = restore(state, self.parts)
-        self._begin_part()
         return self.folder.cut_rows(self.progress.step)
 
-    def _begin_part(self) -> None:
+    def _begin_part(self, surroundings: Mapping[str, Any]) -> None:
         """Note from which step on the run trains in these surroundings, and say so where they are other ones."""
         parts = self.progress.parts
-        changed = changes(parts[-1]["environment"], self.surroundings) if parts else {}
+        changed = changes(parts[-1]["environment"], surroundings) if parts else {}
         if changed:
             listed = ", ".join(f"{key} {old} → {new}" for key, (old, new) in changed.items())
             self.reporter.say(f"resumes in other surroundings, as a further part of the run: {listed}")
         if changed or not parts:
-            parts.append({"first_step": self.progress.step, "environment": dict(self.surroundings)})
+            parts.append({"first_step": self.progress.step, "environment": dict(surroundings)})
 
     def _is_finished(self) -> bool:
         patience = self.settings.early_stopping

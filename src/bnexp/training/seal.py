@@ -208,7 +208,8 @@ def _refuse_old_version(folder: RunFolder) -> None:
     result = _raw_result(folder)
     if result is not None and result["status"] in FINISHED and result.get("record") != RECORD_VERSION:
         raise DamagedRunError(
-            f"{folder.path}: recorded by an earlier version of bnexp, which did not seal its runs; train it again with rerun=true"
+            f"{folder.path}: recorded by an earlier version of bnexp, which did not seal its runs; train it again, or "
+            "move it out of the way"
         )
 
 
