@@ -11,6 +11,7 @@ from math import prod
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from bnexp.config.check import Config
 from bnexp.config.targets import build, resolve
@@ -77,8 +78,12 @@ def check_memory(make_model: Callable[[], nn.Module], choices: Mapping[str, str]
 
     The rule is about its parameters: weights, gradients and an optimizer's state. What a batch takes comes on top.
     """
-    with torch.device("meta"):
-        num_parameters = sum(parameter.numel() for parameter in make_model().parameters())
+    try:
+        with torch.device("meta"):
+            known = [parameter for parameter in make_model().parameters() if not is_lazy(parameter)]
+    except RuntimeError:  # somebody's constructor looks at numbers, which a network made of shapes has not
+        return
+    num_parameters = sum(parameter.numel() for parameter in known)
     needed, present = num_parameters * BYTES_PER_PARAMETER, machine_memory()
     if needed > present:
         raise ConfigError(
@@ -126,7 +131,14 @@ def _send(model: nn.Module, batch_size: int, dataset: Dataset) -> None:
     shape = (batch_size, *dataset.input_shape)
     device = "cpu" if prod(shape) <= MOST_VALUES else "meta"
     with torch.random.fork_rng(devices=[]):
-        deepcopy(model).to(device)(torch.zeros(shape, device=device))
+        trial = deepcopy(model).to(device)
+        trial(torch.zeros(shape, device=device))
+    known = dict(model.named_parameters())
+    if late := [name for name, _ in trial.named_parameters() if name not in known]:
+        raise ConfigError(
+            f"{', '.join(late)}: parameters that the model makes in its first forward pass are neither initialized nor "
+            "trained; make them in its constructor, or use torch.nn.LazyLinear and its kin"
+        )
 
 
 @contextmanager

@@ -4,38 +4,33 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
-from bnexp.compatibility import check_batches, check_launch, check_memory, check_network, check_optimizer
+from bnexp.compatibility import check_batches, check_launch, check_network, check_optimizer
 from bnexp.config.check import Config, check
 from bnexp.config.code import plugin_digests
 from bnexp.config.fingerprint import fingerprint, run_path
 from bnexp.config.targets import build, parameters, resolve
+from bnexp.construction import construct
 from bnexp.data.dataset import Dataset, Source
 from bnexp.data.split import split
 from bnexp.errors import ConfigError
+from bnexp.global_generators import globally_seeded
 from bnexp.models.finetune import finetune_
-from bnexp.nn import norms
-from bnexp.nn.activation import marked
-from bnexp.nn.initialize import Context, initialize_
-from bnexp.nn.norm import Norm
-from bnexp.seeding import generator
-from bnexp.signals.level import probe_size
-from bnexp.training.batches import Scale
+from bnexp.nn.initialize import leaves_the_rest
+from bnexp.nn.left_alone import Before, left_alone
+from bnexp.seeding import derive_seed, generator
 from bnexp.training.bf16 import probe_bf16
 from bnexp.training.device import choose_device, choose_threads
 from bnexp.training.memory import keep_memory
 from bnexp.training.settings import Settings
-
-PROBE_SIZE = 512
-"""Training inputs that a data-dependent initializer sees (Mishkin & Matas 2016 and Krähenbühl 2015 use a batch)."""
 
 
 class Network(NamedTuple):
@@ -119,6 +114,12 @@ def build_network(config: Config, choices: Mapping[str, str]) -> Network:
 
 
 def _network(config: Config, choices: Mapping[str, str], settings: Settings) -> Network:
+    # What code from elsewhere draws in any of this is seeded too, and leaves the caller's generators as they were.
+    with globally_seeded(derive_seed(config["seed"], "preparation")):
+        return _seeded_network(config, choices, settings)
+
+
+def _seeded_network(config: Config, choices: Mapping[str, str], settings: Settings) -> Network:
     # Denormals slow small networks on CPUs by an order of magnitude. PyTorch's threads take this from the one that
     # starts them, at the first operation that has work for several: so before there is any.
     torch.set_flush_denormal(True)
@@ -141,7 +142,8 @@ def _source(config: Config) -> Source:
 @lru_cache(maxsize=2)
 def _cached_source(node: str) -> Source:
     """Read a dataset once for all runs of a process."""
-    source: Source = build(json.loads(node), "dataset")
+    with globally_seeded(derive_seed(0, "dataset")):  # not the run's seed: all runs of the process share it
+        source: Source = build(json.loads(node), "dataset")
     return source
 
 
@@ -151,21 +153,21 @@ def _build_model(
     """Return the network as training starts with it, the notes about it, and the digest of weights loaded into it."""
     finetuning = {key: config["model"][key] for key in parameters(finetune_, 1)}
     architecture = {key: value for key, value in config["model"].items() if key not in finetuning}
-    activation = build(config["activation"], "activation")
-    make: Callable[[Norm], nn.Module] = partial(
-        build(architecture, "model"), dataset.input_shape, len(dataset.classes), marked(activation)
-    )
-    check_memory(partial(make, norms.none()), choices)
-    model = make(build(config["norm"], "norm"))
-    num_probed = probe_size(PROBE_SIZE, len(dataset.train), model)
-    context = Context(
-        activation=activation(),
-        generator=generator(config["seed"], "init"),
-        inputs=Scale(dataset, torch.device("cpu"))(dataset.train.inputs[:num_probed]),
-    )
-    notes = initialize_(model, build(config["init"], "init"), context)
+    model, notes, constructed = construct(config, choices, architecture, dataset)
     finetuned = finetune_(model, **finetuning)
-    return model, (*notes, *finetuned.notes), finetuned.digest
+    return model, (*notes, *_about_the_rest(model, constructed, config, choices), *finetuned.notes), finetuned.digest
+
+
+def _about_the_rest(
+    model: nn.Module, constructed: list[Before], config: Config, choices: Mapping[str, str]
+) -> list[str]:
+    """Name the parameters that neither the init nor loaded weights have reached."""
+    if leaves_the_rest(build(config["init"], "init")):
+        return []
+    return [
+        f"{name} {shape}: init={choices['init']} knows no such layer; it keeps what its constructor drew"
+        for name, shape in left_alone(model, constructed).items()
+    ]
 
 
 def _check_writable(output_dir: Path) -> None:

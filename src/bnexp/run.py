@@ -20,6 +20,7 @@ from bnexp.config.targets import NUM_INJECTED, build
 from bnexp.environment import environment
 from bnexp.errors import ConfigError
 from bnexp.experiment import Experiment
+from bnexp.global_generators import seed_global
 from bnexp.locking import acquire
 from bnexp.nn.noise import draw_noise_from_
 from bnexp.seeding import derive_seed, generator
@@ -241,7 +242,7 @@ def _parts(experiment: Experiment, device: torch.device) -> Parts:
 
 
 def set_numerics(experiment: Experiment) -> None:
-    """Set what PyTorch keeps for the whole process: threads, precision, determinism, the seed of its own generators."""
+    """Set what is kept for the whole process: threads, precision, determinism, the seed of shared generators."""
     torch.set_num_threads(choose_threads(experiment.settings.threads, experiment.dataset.input_shape))
     torch.backends.cudnn.allow_tf32 = experiment.settings.precision == "tf32"
     torch.backends.cuda.matmul.allow_tf32 = experiment.settings.precision == "tf32"
@@ -250,7 +251,9 @@ def set_numerics(experiment: Experiment) -> None:
     deterministic = experiment.settings.deterministic
     if torch.are_deterministic_algorithms_enabled() != deterministic:  # setting it imports PyTorch's compiler
         torch.use_deterministic_algorithms(deterministic)
-    torch.manual_seed(derive_seed(experiment.config["seed"], "torch"))  # for code that takes no generator
+    seed = derive_seed(experiment.config["seed"], "torch")  # for code that takes no generator
+    torch.manual_seed(seed)
+    seed_global(seed)
 
 
 def _hyperparameters(experiment: Experiment) -> dict[str, Any]:

@@ -62,6 +62,17 @@ def per_group(function: Function) -> Function:
     return function
 
 
+def as_constructed(function: Function) -> Function:
+    """Mark an initializer that wants the rest of a network to be as its constructors make it."""
+    function.leaves_the_rest = True  # type: ignore[attr-defined]
+    return function
+
+
+def leaves_the_rest(init: Callable[..., Any]) -> bool:
+    """Whether ``init`` wants the parameters that it leaves alone to be as their constructors made them."""
+    return getattr(_function(init), "leaves_the_rest", False) is True
+
+
 @torch.no_grad()
 def initialize_(model: nn.Module, init: Callable[..., Any], context: Context) -> tuple[str, ...]:
     """Initialize ``model`` in place with ``init`` and return a line for each layer that got something else.

@@ -13,6 +13,7 @@ from bnexp.nn.gain import gain_of
 from bnexp.nn.initialize import (
     Context,
     UnservedLayerError,
+    as_constructed,
     default_weight_,
     named_layers,
     per_group,
@@ -22,6 +23,7 @@ from bnexp.nn.initialize import (
 from bnexp.ranges import NonNegative, Positive
 
 
+@as_constructed
 @whole_model
 def default_(model: nn.Module, context: Context) -> tuple[str, ...]:
     """PyTorch's own reset_parameters, for weights and biases.

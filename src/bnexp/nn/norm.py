@@ -6,7 +6,7 @@ Models receive one :class:`Norm` and never ask which it is.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
@@ -43,3 +43,22 @@ def normalizes_features(norm: Norm) -> bool:
     Not so under norms of weights; mean-only batch norm is one of them, as it leaves the scale to weight norm.
     """
     return norm.features is not no_features and norm.weight is unchanged
+
+
+def marked(norm: Norm) -> Norm:
+    """Return the same norm, but for a mark on the modules that it makes, by which :func:`is_norm` knows them."""
+    if norm.features is no_features:
+        return norm
+
+    def features(num_features: int, spatial: bool) -> nn.Module:
+        module = norm.features(num_features, spatial)
+        for part in module.modules():
+            part.is_norm = True  # type: ignore[assignment]
+        return module
+
+    return replace(norm, features=features)
+
+
+def is_norm(module: nn.Module) -> bool:
+    """Whether a :func:`marked` norm made the module."""
+    return getattr(module, "is_norm", False) is True

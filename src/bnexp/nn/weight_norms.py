@@ -38,7 +38,8 @@ def spectral_norm(layer: nn.Module, *, n_power_iterations: int, eps: float) -> n
     """Divide the weight, as a matrix (out, in · kernel), by its largest singular value."""
     weight = layer.weight
     assert isinstance(weight, Tensor)
-    spectral = SpectralNorm(weight, n_power_iterations, dim=0, eps=eps)
+    with torch.random.fork_rng(devices=[]):  # its first vectors are random; what is made next is not to depend on that
+        spectral = SpectralNorm(weight, n_power_iterations, dim=0, eps=eps)
     parametrize.register_parametrization(layer, "weight", spectral)
     return layer
 

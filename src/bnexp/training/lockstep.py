@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
-import torch
-
+from bnexp.global_generators import global_state, set_global_state
 from bnexp.training.stretch import Run, Stretch, Take, Taken
 
 
@@ -50,14 +49,14 @@ def _advance(members: Sequence[_Member], take: Take) -> None:
 class _Member:
     """A run among others: what it wants next or came to, and the state of its random numbers meanwhile.
 
-    What draws from a generator of the run needs no such care; this is for code that takes PyTorch's own.
+    What draws from a generator of the run needs no such care; this is for code that takes the process's own.
     """
 
     def __init__(self, run: Run) -> None:
         self.run = run
         self.wanted: Stretch | None = None
         self.result: dict[str, Any] = {}
-        self.random_state = torch.get_rng_state()
+        self.random_state = global_state()
 
     def send(self, taken: Taken) -> None:
         """Let the run go on up to the next stretch, or to its end."""
@@ -77,7 +76,7 @@ class _Member:
 
     @contextmanager
     def own_random_numbers(self) -> Iterator[None]:
-        """Let PyTorch's own generator go on where it was when this run was last at work."""
-        torch.set_rng_state(self.random_state)
+        """Let the process's own generators go on where they were when this run was last at work."""
+        set_global_state(self.random_state)
         yield
-        self.random_state = torch.get_rng_state()
+        self.random_state = global_state()

@@ -11,6 +11,7 @@ from torch import nn
 
 from bnexp.data.augment import Augmentation
 from bnexp.data.dataset import Dataset
+from bnexp.global_generators import global_state, set_global_state
 from bnexp.nn.losses import Loss
 from bnexp.nn.noise import GaussianNoise
 from bnexp.optim.optimizers import load_state_
@@ -73,7 +74,7 @@ def capture(parts: Parts, progress: Progress, fingerprint: str, seed: int) -> di
         "model": parts.model.state_dict(),
         "optimizer": parts.optimizer.state_dict(),
         "generators": {purpose: generator.get_state() for purpose, generator in parts.generators.items()},
-        "torch": torch.get_rng_state(),
+        "global": global_state(),
         "progress": asdict(progress),
     }
     if parts.device.type == "cuda":
@@ -87,7 +88,7 @@ def restore(state: dict[str, Any], parts: Parts) -> Progress:
     load_state_(parts.optimizer, state["optimizer"])
     for purpose, generator in parts.generators.items():
         generator.set_state(state["generators"][purpose])
-    torch.set_rng_state(state["torch"])
+    set_global_state(state["global"])
     if parts.device.type == "cuda":
         torch.cuda.set_rng_state(state["cuda"], parts.device)
     return Progress(**state["progress"])
