@@ -18,6 +18,8 @@ from bnexp.training.seal import DAMAGED, read_result
 EXCEPTIONS = {"diverged": ("diverged",), "not done": ("failed", "interrupted", DAMAGED, "missing")}
 """Columns of the table of arms that are there where they are needed, and which statuses they count."""
 
+WHY_NO_SCORE = "No score: the network's outputs for some examples, or their differences, are not finite numbers."
+
 
 @dataclass(frozen=True)
 class Planned:
@@ -45,7 +47,8 @@ def result_line(name: str, result: Mapping[str, Any]) -> str:
         return f"{status:<12}{name}"
     accuracy, seconds = result["metrics"]["test/accuracy"], result["seconds"]["total"]
     again = "  (finished before; not repeated)" if result.get("repeated") is False else ""
-    return f"{status:<12}{name}  test accuracy {accuracy:.4f}  {seconds:.1f} s{again}"
+    score = "no score" if accuracy is None else f"test accuracy {accuracy:.4f}"
+    return f"{status:<12}{name}  {score}  {seconds:.1f} s{again}"
 
 
 def print_result(path: Path, result: Mapping[str, Any]) -> None:
@@ -59,11 +62,14 @@ def print_result(path: Path, result: Mapping[str, Any]) -> None:
         return
     metrics = result["metrics"]
     table = Table("split", "accuracy", "loss", title=f"{path.parent.name}, seed {result['seed']}: {result['status']}")
-    table.add_row("validation", _number(metrics["val/accuracy"]), _number(metrics["val/loss"]))
-    table.add_row("test", _number(metrics["test/accuracy"]), _number(metrics["test/loss"]))
-    best = f"test at the best validation (epoch {metrics['best/epoch']:g})"
-    table.add_row(best, _number(metrics["best/test/accuracy"]), "")
+    table.add_row("validation", _score(metrics["val/accuracy"]), _number(metrics["val/loss"]))
+    table.add_row("test", _score(metrics["test/accuracy"]), _number(metrics["test/loss"]))
+    epoch = metrics["best/epoch"]
+    best = "test at the best validation" + ("" if epoch is None else f" (epoch {epoch:g})")
+    table.add_row(best, _score(metrics["best/test/accuracy"]), "")
     console.print(table)
+    if metrics["test/accuracy"] is None:
+        console.print(WHY_NO_SCORE)
     if result.get("repeated") is False:
         console.print("This run was finished before and was not repeated; add rerun=true to train it again.")
     else:
@@ -86,7 +92,8 @@ def print_summary(planned: Sequence[Planned], folder: Path) -> None:
     for column in ("n", "test accuracy", "validation accuracy", *shown):
         table.add_column(column, no_wrap=column not in shown)
     for arm, results in arms.items():
-        # A diverged run counts with the accuracy that it had at its end: without it the arm would look too good.
+        # A diverged run counts with the accuracy that it had at its end: without it the arm would look too good. For
+        # the same reason the cell says how many runs have none.
         finished = [result["metrics"] for result in results if result["status"] in FINISHED]
         label = " ".join(_varying(arm, list(arms))) or "(all)"
         test = mean_and_sd([metrics["test/accuracy"] for metrics in finished])
@@ -106,11 +113,14 @@ def _counts(results: Sequence[Mapping[str, Any]], statuses: Sequence[str]) -> st
     return ", ".join(f"{found.count(status)} {status}" for status in dict.fromkeys(found))
 
 
-def mean_and_sd(values: Sequence[float]) -> str:
-    """Write the mean, and the standard deviation (n − 1) where there are two values or more."""
-    if not values:
-        return "–"
-    return f"{fmean(values):.4f}" + (f" ± {stdev(values):.4f}" if len(values) > 1 else "")
+def mean_and_sd(values: Sequence[float | None]) -> str:
+    """Write the mean, the standard deviation (n − 1) of two values or more, and how many runs have no value."""
+    known = [value for value in values if value is not None]
+    lacking = len(values) - len(known)
+    if not known:
+        return "no score" if lacking else "–"
+    spread = f" ± {stdev(known):.4f}" if len(known) > 1 else ""
+    return f"{fmean(known):.4f}{spread}" + (f" ({lacking} of {len(values)} without score)" if lacking else "")
 
 
 def _counted(number: float, noun: str) -> str:
@@ -131,6 +141,10 @@ def _console() -> Console:
 def _varying(arm: tuple[str, ...], arms: Sequence[tuple[str, ...]]) -> list[str]:
     """Leave out the overrides that all arms share."""
     return [word for word in arm if not all(word in other for other in arms)]
+
+
+def _score(accuracy: float | None) -> str:
+    return "no score" if accuracy is None else f"{accuracy:.4f}"
 
 
 def _number(value: float | None) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bnexp.analysis.arms import Arm
-from bnexp.analysis.statistics.difference import Difference
+from bnexp.analysis.metrics import metric_range
+from bnexp.analysis.statistics.difference import Difference, probability_above
 from bnexp.analysis.statistics.difference import compare as difference_to
 from bnexp.analysis.statistics.estimate import CONFIDENCE, Estimate
 from bnexp.analysis.statistics.multiplicity import benjamini_hochberg
@@ -23,10 +24,14 @@ class Row:
 
     Attributes:
         values: the metric of each run that has it, in the order of the arm's runs.
-        mean: their mean with Student's interval.
-        difference: to the baseline; None for the baseline itself.
+        mean: their mean with Student's interval; without one where a run lacks the metric.
+        difference: to the baseline; None for the baseline itself. Without an interval where a run of either lacks the
+            metric; such a run is below all others in the chance to be above the baseline.
         p_adjusted: p-value of "no difference", adjusted for all rows with an interval (Benjamini–Hochberg); 1 without.
         best: whether no other arm has a better mean. An arm that lacks the metric of some runs is not eligible.
+
+    A run lacks an accuracy where the network had no answer (:mod:`bnexp.training.answers`): it has no score. What is
+    left of such an arm is its better runs.
     """
 
     arm: Arm
@@ -35,6 +40,11 @@ class Row:
     difference: Difference | None
     p_adjusted: float | None
     best: bool
+
+    @property
+    def num_missing(self) -> int:
+        """How many of the arm's runs lack the metric."""
+        return len(self.arm.runs) - len(self.values)
 
 
 @dataclass(frozen=True)
@@ -59,13 +69,8 @@ def compare(arms: Sequence[Arm], metric: str, baseline: Arm) -> Comparison:
             f"{metric}: no run records such a metric{did_you_mean(metric, sorted(known))} (there are: {names})"
         )
     values = [_values(arm, metric) for arm in arms]
-    steps = [arm.resolution(metric) for arm in arms]
-    means = [mean(sample, step) for sample, step in zip(values, steps, strict=True)]
-    reference, own = next((v, step) for arm, v, step in zip(arms, values, steps, strict=True) if arm is baseline)
-    differences = [
-        None if arm is baseline else difference_to(v, reference, max(step, own))
-        for arm, v, step in zip(arms, values, steps, strict=True)
-    ]
+    means = [_mean(arm, metric) for arm in arms]
+    differences = [None if arm is baseline else _difference(arm, baseline, metric) for arm in arms]
     p_values = _adjusted(differences)
     best = _best(arms, values, means, higher_is_better(metric))
     rows = [
@@ -73,6 +78,54 @@ def compare(arms: Sequence[Arm], metric: str, baseline: Arm) -> Comparison:
         for arm, sample, estimate, found, p in zip(arms, values, means, differences, p_values, strict=True)
     ]
     return Comparison(metric, baseline, tuple(rows))
+
+
+def _mean(arm: Arm, metric: str) -> Estimate:
+    found = mean(_values(arm, metric), arm.resolution(metric)).within(*metric_range(metric))
+    return _without_interval(found, _lack(metric, arm))
+
+
+def _difference(arm: Arm, baseline: Arm, metric: str) -> Difference:
+    resolution = max(arm.resolution(metric), baseline.resolution(metric))
+    found = difference_to(_values(arm, metric), _values(baseline, metric), resolution, metric_range(metric))
+    if not (lack := _lack(metric, arm, baseline)):
+        return found
+    ranks = [_ranks(each, metric) for each in (arm, baseline)]
+    return replace(
+        found,
+        points=_without_interval(found.points, lack),
+        relative=_without_interval(found.relative, lack),
+        hedges_g=math.nan,
+        probability_above=probability_above(*ranks),
+    )
+
+
+def _lack(metric: str, *arms: Arm) -> str:
+    """Say which runs lack the metric, empty where none does: an interval of the others would be that of better runs."""
+    counts = [(len(arm.runs) - len(_values(arm, metric)), len(arm.runs)) for arm in arms]
+    lacks = " and ".join(f"{lacking} of {total}" for lacking, total in counts if lacking)
+    return f"{lacks} runs without {name_of(metric)}" if lacks else ""
+
+
+def name_of(metric: str) -> str:
+    """Return what a run that lacks ``metric`` is without."""
+    return "a score" if "accuracy" in metric else f"a finite {metric}"
+
+
+def _without_interval(found: Estimate, reason: str) -> Estimate:
+    if not reason or not math.isfinite(found.value):
+        return found
+    return Estimate.without_interval(found.value, found.n, reason)
+
+
+def _ranks(arm: Arm, metric: str) -> list[float]:
+    """Return the arm's values with the worst there can be for the runs that lack one; these are worse than any."""
+    higher = higher_is_better(metric)
+    if higher is None:
+        return list(_values(arm, metric))
+    worst = -math.inf if higher else math.inf
+    found = [run.metrics.get(metric) for run in arm.runs]
+    return [worst if value is None else value for value in found]
 
 
 def _adjusted(differences: Sequence[Difference | None]) -> list[float | None]:
@@ -92,7 +145,7 @@ def higher_is_better(metric: str) -> bool | None:
 def cells(comparison: Comparison) -> list[list[str]]:
     """Return the table as text: the header, and a row for each arm."""
     metric = comparison.metric
-    header = ["arm", "n", "diverged", f"{metric} ± 95 % CI", "difference [95 % CI]", "P(> baseline)"]
+    header = ["arm", "n", "diverged", f"{metric} [95 % CI]", "difference [95 % CI]", "P(> baseline)"]
     return [header, *(_row(row, metric) for row in comparison.rows)]
 
 
@@ -106,6 +159,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
             "diverged": row.arm.num_diverged,
             "seeds": [run.seed for run in row.arm.runs],
             "values": row.values,
+            "without_value": row.num_missing,
             "mean": row.mean.value,
             "interval": row.mean.interval(),
             "best": row.best,
@@ -156,18 +210,28 @@ def _best(
 
 
 def _row(row: Row, metric: str) -> list[str]:
-    low, high = row.mean.interval()
-    centre = f"{number(row.mean.value, metric)} ± {number((high - low) / 2, metric, 2)}" if row.values else "–"
+    centre = number(row.mean.value, metric)
+    if not row.mean.note:
+        centre += f" {_interval(row.mean, lambda end: number(end, metric))}"
     runs = len(row.arm.runs)
-    n = str(runs) if len(row.values) == runs else f"{len(row.values)} of {runs}"
+    n = f"{len(row.values)} of {runs}" if row.num_missing else str(runs)
+    if row.num_missing:
+        centre += f" ({row.num_missing} of {runs} without {name_of(metric)})"
     if row.difference is None:
         gap, chance = "baseline", ""
     else:
         points = row.difference.points
-        low, high = points.interval()
-        gap = f"{signed(points.value, metric)} [{signed(low, metric)}, {signed(high, metric)}]"
-        chance = f"{row.difference.probability_above:.2f}" if math.isfinite(points.value) else "–"
+        gap = signed(points.value, metric)
+        if not points.note:
+            gap += f" {_interval(points, lambda end: signed(end, metric))}"
+        known = math.isfinite(row.difference.probability_above)
+        chance = f"{row.difference.probability_above:.2f}" if known else "–"
     return [row.arm.label, n, str(row.arm.num_diverged), centre + (" best" if row.best else ""), gap, chance]
+
+
+def _interval(found: Estimate, write: Callable[[float], str]) -> str:
+    low, high = found.interval()
+    return f"[{write(low)}, {write(high)}]"
 
 
 def _difference_json(found: Difference, p_adjusted: float | None) -> dict[str, Any]:

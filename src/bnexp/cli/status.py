@@ -110,8 +110,10 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _number(state: State, metric: str) -> str:
-    value = state.row.get(metric)
-    return "" if value is None else f"{value:.4f}"
+    if metric not in state.row:
+        return ""
+    value = state.row[metric]
+    return "none" if value is None else f"{value:.4f}"
 
 
 def _watch(paths: Sequence[Path]) -> None:

@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import hydra
@@ -18,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from bnexp.analysis.multirun import note_run
+from bnexp.analysis.search import search_value
 from bnexp.analysis.summary import print_result, print_summary, result_line
 from bnexp.cli.flags import flags_first
 from bnexp.cli.multirun import plan_multirun, planned
@@ -74,7 +74,7 @@ def train_job(config: DictConfig) -> tuple[str | ConfigError, float | None]:
 
     Returns:
         The status of the run, or the mistake in its configuration (raised here, Hydra would wrap it in lines of its
-        own); and the best validation accuracy, of replicas the mean, for sweepers that look for the best configuration.
+        own); and what sweepers that look for the best configuration are told (:func:`search_value`).
     """
     hydra_config = HydraConfig.get()
     try:
@@ -95,5 +95,4 @@ def train_job(config: DictConfig) -> tuple[str | ConfigError, float | None]:
         else:
             print_result(experiment.path, result)
     statuses = [result["status"] for result in results]
-    scores = [result["metrics"].get("best/val/accuracy") for result in results]
-    return "failed" if "failed" in statuses else statuses[0], None if None in scores else fmean(scores)
+    return "failed" if "failed" in statuses else statuses[0], search_value(results)

@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
+from bnexp.analysis.metrics import difference_range
 from bnexp.analysis.statistics.difference import difference
 from bnexp.analysis.statistics.estimate import Estimate
 from bnexp.analysis.statistics.verdict import EXPLORATORY_BELOW, Verdict, seeds_in_words
@@ -17,6 +18,7 @@ from bnexp.report.numbers import accuracy, general, interval, minus, points
 from bnexp.report.outcome import Outcome
 from bnexp.studies.conduct import status
 
+METRIC = "test/accuracy"
 STATUSES = ("supported", "contradicted", "undecided")
 
 
@@ -49,7 +51,13 @@ def cautions(outcome: Outcome) -> list[str]:
     if diverged:
         lines.append(
             f"{diverged} of {len(finished)} finished runs diverged: each counts with the accuracy it ended at, "
-            "and as never reaching the target."
+            "and as never reaching the target unless it had."
+        )
+    unscored = sum(run.metrics[METRIC] is None for run in finished.values())
+    if unscored:
+        lines.append(
+            f"{unscored} of {len(finished)} finished runs have no score, as outputs of their networks are not finite "
+            "numbers: their arms have no mean, and a claim about it is undecided."
         )
     return lines
 
@@ -96,15 +104,19 @@ def _first(verdicts: Sequence[Verdict]) -> str:
 
 def _largest_difference(outcome: Outcome) -> str:
     baseline = outcome.baseline
-    others = [arm for arm in outcome.different_arms if not outcome.is_baseline(arm.label)]
-    if not others or not baseline.runs:
-        arm = next(arm for arm in outcome.arms if arm.runs)
+    scored = [arm for arm in outcome.different_arms if outcome.evidence.is_complete(arm.label, METRIC)]
+    others = [arm for arm in scored if not outcome.is_baseline(arm.label)]
+    if not scored:
+        return "No arm has a mean test accuracy: each has a run without a score."
+    if not others or not baseline.runs or not outcome.evidence.is_complete(baseline.label, METRIC):
+        arm = scored[0]
         found = outcome.mean(arm.label)
         return f"The mean test accuracy of {arm.label} is {accuracy(found.value)} ({_in_words(found, accuracy)})."
     values = {arm.label: outcome.values(arm.label) for arm in others}
-    resolution = outcome.evidence.resolution(baseline.label, "test/accuracy")
+    resolution = outcome.evidence.resolution(baseline.label, METRIC)
     reference = outcome.values(baseline.label)
-    differences = {label: difference(found, reference, resolution) for label, found in values.items()}
+    bounds = difference_range(METRIC)
+    differences = {label: difference(found, reference, resolution).within(*bounds) for label, found in values.items()}
     label = max(differences, key=lambda name: abs(differences[name].value))
     found = differences[label]
     return (

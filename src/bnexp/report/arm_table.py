@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bnexp.analysis.arms import Arm
+from bnexp.analysis.metrics import metric_range
 from bnexp.analysis.statistics.difference import compare
 from bnexp.report.document import Column, Items, Section, Table
 from bnexp.report.numbers import NONE, accuracy, interval, points, share
@@ -31,7 +32,8 @@ def arm_section(outcome: Outcome) -> Section:
         "means are Student's, those of differences Welch's below ten runs of the smaller arm and a BCa bootstrap's "
         "from ten; none is adjusted for the number of arms, as verdicts are for the number of claims. P(A > B) is the "
         "share of pairs of a run of the arm and one of the baseline in which the arm's is better, ties half. A run "
-        "that diverged counts with the accuracy it ended at."
+        "that diverged counts with the accuracy it ended at; an arm with a run whose network had outputs that are not "
+        "finite numbers, and so no score, has no mean: that of the others would be the mean of its better runs."
     )
     twins = [f"{label} is another name for the runs of {first}." for label, first in outcome.twins.items()]
     notes = [*twins, *_reasons(outcome)]
@@ -54,9 +56,11 @@ def _gap(outcome: Outcome, arm: Arm) -> tuple[str, str, str]:
     if outcome.is_baseline(arm.label):
         return "the baseline's runs", "", ""
     values, reference = outcome.values(arm.label), outcome.values(baseline.label)
-    if not (values and reference):
+    if not (arm.runs and baseline.runs):
         return NONE, "no run", NONE
-    found = compare(values, reference, outcome.evidence.resolution(arm.label, METRIC))
+    if not all(outcome.evidence.is_complete(one.label, METRIC) for one in (arm, baseline)):
+        return NONE, "some without score", NONE
+    found = compare(values, reference, outcome.evidence.resolution(arm.label, METRIC), metric_range(METRIC))
     return points(found.points.value), interval(found.points, points), share(found.probability_above)
 
 

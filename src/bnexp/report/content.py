@@ -160,8 +160,8 @@ def _rates(outcome: Outcome, folder: Path) -> list[Section]:
         figure(
             folder,
             "rates-divergence",
-            "Share of runs that diverged, over the learning rate; dotted, with those that stayed where guessing "
-            f"would be.{first}",
+            "Share of runs that diverged, over the learning rate; dotted, with those that answer no better than "
+            f"guessing may.{first}",
             partial(draw_divergence, found),
         ),
     ]

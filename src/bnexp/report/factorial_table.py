@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
 
 from bnexp.analysis.arms import coarsest
+from bnexp.analysis.metrics import difference_range
 from bnexp.analysis.statistics.factorial import Effect, largest_interaction, two_way_anova
 from bnexp.report.document import Column, Table
 from bnexp.report.numbers import accuracy, between, general, p_value, points
@@ -38,7 +39,7 @@ class Grid:
     Attributes:
         rows, columns: name and levels of each of the two factors; rows are the first one.
         where: the levels of the other factors.
-        cells: the runs' values by levels; a cell that was left out or has no run is missing.
+        cells: the runs' values by levels; a cell that was left out, has no run, or one without a score, is missing.
         resolution: the smallest step in which a value can differ.
     """
 
@@ -68,7 +69,7 @@ def grids(outcome: Outcome) -> list[Grid]:
         cells = {
             (arm.settings[rows[0]], arm.settings[columns[0]]): values
             for arm in arms
-            if (values := outcome.values(arm.label))
+            if (values := outcome.values(arm.label)) and outcome.evidence.is_complete(arm.label, "test/accuracy")
         }
         if cells:
             found.append(Grid(rows, columns, where, cells, coarsest(arms, "test/accuracy")))
@@ -90,6 +91,7 @@ def effects_table(grid: Grid) -> tuple[Table, str] | str:
     try:
         effects = two_way_anova(grid.cells, (grid.rows[0], grid.columns[0]))
         largest = largest_interaction(grid.cells, grid.resolution)
+        largest = replace(largest, estimate=largest.estimate.within(*difference_range("test/accuracy", arms=4)))
     except ValueError as error:
         return f"No ANOVA: {error}."
     low, high = largest.interval

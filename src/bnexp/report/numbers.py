@@ -70,7 +70,12 @@ def why_no_interval(estimate: Estimate) -> str:
         return "no run"
     if min(estimate.n) == 1:
         return "one run"
-    words = {"agree": "no spread", "reached": "no run arrived", "diverged": "some diverged", "have no": "not recorded"}
+    words = {
+        "agree": "no spread",
+        "reached": "no run arrived",
+        "diverged": "some diverged",
+        "have no": "some have none",
+    }
     return next((word for sign, word in words.items() if sign in estimate.note), "unknown")
 
 

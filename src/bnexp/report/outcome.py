@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,7 +9,6 @@ from pathlib import Path
 
 from bnexp.analysis.arms import Arm
 from bnexp.analysis.statistics.estimate import Estimate
-from bnexp.analysis.statistics.student import mean
 from bnexp.analysis.statistics.verdict import Verdict
 from bnexp.studies.evidence import Evidence, measure
 from bnexp.studies.plan import Plan
@@ -85,8 +83,4 @@ class Outcome:
 
     def mean(self, label: str, metric: str = "test/accuracy") -> Estimate:
         """Return an arm's mean with Student's interval; unknown where a run has no finite value."""
-        try:
-            values = self.evidence.values(label, metric)
-        except ValueError as error:
-            return Estimate.without_interval(math.nan, (len(self.evidence.runs[label]),), str(error))
-        return mean(values, self.evidence.resolution(label, metric))
+        return self.evidence.mean(label, metric)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bnexp.analysis.arms import coarsest
+from bnexp.analysis.runs import Run
 from bnexp.analysis.statistics.estimate import Estimate
+from bnexp.analysis.statistics.guessing import Answers, may_guess
 from bnexp.analysis.statistics.learning_rate import (
     Choice,
     Trial,
     best_rate_table,
     best_rates,
-    chance_ceiling,
     common_rate_table,
     largest_stable_rates,
     reversals,
@@ -21,7 +23,7 @@ from bnexp.analysis.statistics.learning_rate import (
 from bnexp.report.document import Block, Column, Items, Table
 from bnexp.report.numbers import NONE, accuracy, between, interval, points
 from bnexp.report.outcome import Outcome
-from bnexp.studies.evidence import measure
+from bnexp.studies.plan import PlannedArm
 
 FACTOR = "optimizer.lr"
 ALL = "all arms"
@@ -33,12 +35,10 @@ class Sweep:
 
     Attributes:
         trials: a run each; ``arm`` is its family.
-        ceiling: the validation accuracy up to which a run may be guessing.
         resolution: the smallest step in which a test accuracy can differ.
     """
 
     trials: tuple[Trial, ...]
-    ceiling: float
     resolution: float
 
     @property
@@ -58,16 +58,28 @@ def sweep(outcome: Outcome) -> Sweep | None:
     if not levels or not all(map(_is_rate, levels)):
         return None
     trials = tuple(
-        Trial(_family(arm.settings), float(arm.settings[FACTOR]), run.seed, val, test, run.status == "diverged")
-        for arm in outcome.evidence.select({})
-        for run in arm.runs
-        if (val := measure(run)["val/accuracy"]) is not None and (test := measure(run)["test/accuracy"]) is not None
+        _trial(item, run)
+        for item in outcome.plan.arms
+        if item.arm.levels
+        for run in outcome.evidence.runs[item.arm.label]
     )
-    ceiling = max(
-        chance_ceiling(item.chance, item.num_examples["val"]) for item in outcome.plan.arms if item.arm.levels
+    return Sweep(trials, coarsest(outcome.evidence.select({}), "test/accuracy")) if trials else None
+
+
+def _trial(item: PlannedArm, run: Run) -> Trial:
+    val, test = (
+        Answers(math.nan if (value := run.metrics[f"{split}/accuracy"]) is None else value, item.num_examples[split])
+        for split in ("val", "test")
     )
-    resolution = coarsest(outcome.evidence.select({}), "test/accuracy")
-    return Sweep(trials, ceiling, resolution) if trials else None
+    return Trial(
+        arm=_family(item.arm.levels),
+        lr=float(item.arm.levels[FACTOR]),
+        seed=run.seed,
+        validation=val.accuracy,
+        test=test.accuracy,
+        diverged=run.status == "diverged",
+        guesses=may_guess(item.chance, (val, test)),
+    )
 
 
 def rate_blocks(found: Sweep) -> tuple[Block, ...]:
@@ -77,9 +89,10 @@ def rate_blocks(found: Sweep) -> tuple[Block, ...]:
     best = best_rates(chosen)
     reading = (
         "The best rate has the highest mean validation accuracy over the even seeds, and its test accuracy is that "
-        "of the odd seeds: the winner of a search is lucky too. The largest stable rate is the largest at which no "
-        f"seed diverged or stayed at a validation accuracy of {accuracy(found.ceiling)} or less, which guessing may "
-        "reach. At the edge of the grid the true one may lie beyond."
+        "of the odd seeds: the winner of a search is lucky too; a rate at which a run has no score is never best. The "
+        "largest stable rate is the largest at which no seed diverged or stayed where guessing may be: neither on the "
+        "validation nor on the test split more right answers than guessing the most frequent class gets, but for once "
+        "in 740 times (binomial). At the edge of the grid the true one may lie beyond."
     )
     notes = [*_reversals(found, fresh, best), *(f"Not the same trials: {line}." for line in unfair_grids(found.trials))]
     return (
@@ -114,12 +127,14 @@ def _diverged(trials: Sequence[Trial], family: str, rate: float) -> str:
 
 def _best(found: Sweep, fresh: Sequence[Trial], best: dict[str, Choice]) -> Table:
     columns = ("best rate", "n", "test accuracy", "95 % interval", "largest stable rate")
-    stable = largest_stable_rates(found.trials, found.ceiling)
+    stable = largest_stable_rates(found.trials)
     tests = best_rate_table(fresh, best, found.resolution)
     rows = []
     for family in found.families:
         if family not in best:
-            rows.append((family, NONE, "0", NONE, "no run", _stable(stable[family])))
+            chosen = [trial for trial in found.trials if trial.arm == family and trial.seed % 2 == 0]
+            why = "no rate with a score" if chosen else "no run"
+            rows.append((family, NONE, "0", NONE, why, _stable(stable[family])))
             continue
         test = tests[family]
         rows.append(

@@ -17,7 +17,7 @@ class Baselines(NamedTuple):
     """Fractions of the validation split that are right.
 
     Attributes:
-        majority: with the training split's commonest class for everything.
+        majority: with the training split's commonest class for everything; the mean over them where several are.
         linear: by multinomial logistic regression on (some of) the training split.
         num_linear: the training examples behind ``linear``.
     """
@@ -32,9 +32,10 @@ def baselines(train: Examples, val: Examples) -> Baselines:
 
     The linear one sees standardized inputs whatever the network sees; a feature that is constant in training is 0.
     """
-    commonest = train.labels.bincount().argmax()
+    counts = train.labels.bincount()
+    is_commonest = counts == counts.max()
     some = Examples(train.inputs[:LINEAR_EXAMPLES], train.labels[:LINEAR_EXAMPLES])
-    majority = float((val.labels == commonest).double().mean())
+    majority = float(is_commonest[val.labels].double().mean() / is_commonest.sum())
     return Baselines(majority, _linear_accuracy(some, val), len(some))
 
 

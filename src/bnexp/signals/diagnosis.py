@@ -1,4 +1,7 @@
-"""What the numbers of an inspection mean: rules that each read them and say one sentence, or nothing."""
+"""What the numbers of an inspection mean: rules that each read them and say one sentence, or nothing.
+
+Thresholds are compared with the numbers as the sentences write them (:mod:`bnexp.signals.rounding`).
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from math import isfinite, sqrt
 
 from bnexp.signals.advice import advice
 from bnexp.signals.inspection import Inspection, LayerReport
+from bnexp.signals.rounding import as_written
 
 Rule = Callable[[Inspection], str | None]
 
@@ -108,7 +112,7 @@ def insensitive_output(inspection: Inspection) -> str | None:
     It is exactly 0 behind weights that are (init=zeros, Fixup's output layer): nothing has faded on its way.
     """
     largest = inspection.jacobian_singular_values[0]
-    if not 0 < largest < SENSITIVITY[0]:
+    if not (largest > 0 and as_written(largest, ".0e") < SENSITIVITY[0]):
         return None
     return f"the logits hardly depend on the input: a change of length 1 moves them by {largest:.0e} at most"
 
@@ -116,7 +120,7 @@ def insensitive_output(inspection: Inspection) -> str | None:
 def oversensitive_output(inspection: Inspection) -> str | None:
     """Speak where the largest singular value of ∂logits/∂input is more than 100."""
     largest = inspection.jacobian_singular_values[0]
-    if not largest > SENSITIVITY[1]:
+    if not as_written(largest, ".0f") > SENSITIVITY[1]:
         return None
     return f"a small change of the input can move the logits {largest:.0f} times as far"
 
@@ -136,7 +140,7 @@ def dead_units(inspection: Inspection) -> str | None:
     Silent about functions that let a gradient through at 0.
     """
     mortal = [layer for layer in inspection.hidden if layer.function not in NEVER_DEAD]
-    if not mortal or inspection.dead_fraction <= DEAD:
+    if not mortal or as_written(inspection.dead_fraction, ".0%") <= DEAD:
         return None
     worst = max(mortal, key=lambda layer: layer.dead_fraction)
     place = _place(inspection.layers.index(worst) + 1, worst)
@@ -149,7 +153,7 @@ def dead_units(inspection: Inspection) -> str | None:
 def saturation(inspection: Inspection) -> str | None:
     """Speak where more than 25 % of a layer's values are in the flat tails of tanh or sigmoid."""
     worst = max(inspection.hidden, key=lambda layer: layer.saturated_fraction, default=None)
-    if worst is None or worst.saturated_fraction <= SATURATED:
+    if worst is None or as_written(worst.saturated_fraction, ".0%") <= SATURATED:
         return None
     place = _place(inspection.layers.index(worst) + 1, worst)
     return (
@@ -233,7 +237,7 @@ OTHER_RULES: Sequence[Rule] = (
 
 def _variance(inspection: Inspection, verb: str, is_trouble: Callable[[float], bool]) -> str | None:
     factor, num_layers = inspection.variance_factor, len(inspection.hidden)
-    if factor is None or not is_trouble(ratio := factor ** (num_layers - 1)):
+    if factor is None or not is_trouble(ratio := as_written(factor ** (num_layers - 1), ".0e")):
         return None
     return f"variance {verb} by {factor:.2g} a layer, {ratio:.0e} over {num_layers} layers"
 
@@ -245,7 +249,8 @@ def _gradient(inspection: Inspection, field: str, what: str, *, is_small: bool) 
     if not finite:
         return None
     ratio, number = min(finite) if is_small else max(finite)
-    if ratio >= 1 / GRADIENT_RANGE if is_small else ratio <= GRADIENT_RANGE:
+    written = as_written(ratio, ".0e")
+    if written >= 1 / GRADIENT_RANGE if is_small else written <= GRADIENT_RANGE:
         return None
     return f"{what} of {_place(number, inspection.layers[number - 1])} are {ratio:.0e} of layer {len(ratios)}'s"
 

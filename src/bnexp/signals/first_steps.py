@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from bnexp.nn.initialize import LAYERS
 from bnexp.nn.losses import Loss
 from bnexp.nn.noise import Dropout
+from bnexp.training.answers import num_correct
 
 SETTLED = 0.01
 """Relative difference of the logits of both modes at which running statistics need no more passes."""
@@ -125,7 +126,7 @@ def fit_(
     for step in range(num_steps):
         logits = task.logits(model)
         loss = task.loss(logits, task.labels)
-        accuracy = float((logits.argmax(1) == task.labels).double().mean())
+        accuracy = float(num_correct(logits.detach(), task.labels)) / len(task.labels)
         best, last = max(best, accuracy), float(loss.detach())
         if first is None and accuracy == 1:
             first = step

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from bnexp.signals.first_steps import Agreement, Fit
 from bnexp.signals.overview import Overview
+from bnexp.signals.rounding import as_written, percent_of_all
 
 SMALLEST_SCALE, LARGEST_SCALE = 0.1, 3.0
 """Of a channel's or feature's root mean square; standardized inputs have 1, images from 0 to 1 about 0.3 to 0.6."""
@@ -61,7 +62,7 @@ def check_scale(data: Overview) -> Check:
     kind = "channel" if len(data.input_shape) == 3 else "feature"
     return Check(
         name="input scale",
-        passed=SMALLEST_SCALE <= largest <= LARGEST_SCALE,
+        passed=SMALLEST_SCALE <= as_written(largest, ".3g") <= LARGEST_SCALE,
         value=largest,
         measured=f"root mean square of the {kind}s {smallest:.3g} to {largest:.3g}",
         rule=f"the largest between {SMALLEST_SCALE:g} and {LARGEST_SCALE:g}",
@@ -75,7 +76,7 @@ def check_leakage(data: Overview) -> Check:
     total = sum(sum(data.counts[split].values()) for split in ("val", "test"))
     return Check(
         name="separate splits",
-        passed=shared <= MOST_DUPLICATES * total,
+        passed=shared / total <= MOST_DUPLICATES,
         value=shared / total,
         measured=f"{shared} of {total} validation and test inputs are also training inputs",
         rule=f"at most {MOST_DUPLICATES:.0%}",
@@ -88,7 +89,7 @@ def check_initial_loss(loss: float, num_classes: int) -> Check:
     multiple = loss / math.log(num_classes)
     return Check(
         name="initial loss",
-        passed=multiple <= LARGEST_INITIAL_LOSS,  # not so for NaN
+        passed=as_written(multiple, ".2f") <= LARGEST_INITIAL_LOSS,  # not so for NaN
         value=loss,
         measured=f"{loss:.3f} nats = {multiple:.2f} ln({num_classes})",
         rule=f"at most {LARGEST_INITIAL_LOSS:g} ln(classes)",
@@ -116,7 +117,7 @@ def check_fit(fit: Fit, num_examples: int) -> Check:
     found = (
         f"all right after step {fit.step}"
         if fit.step is not None
-        else f"at best {fit.accuracy:.0%} right in {fit.num_steps} steps"
+        else f"at best {percent_of_all(fit.accuracy)} right in {fit.num_steps} steps"
     )
     return Check(
         name="one batch",
@@ -135,9 +136,9 @@ def check_agreement(agreement: Agreement) -> Check:
     """Whether evaluation mode answers as training mode does, for a batch that the network has settled on."""
     return Check(
         name="train and eval",
-        passed=agreement.predictions >= LEAST_AGREEMENT,
+        passed=as_written(agreement.predictions, ".1%") >= LEAST_AGREEMENT,
         value=agreement.predictions,
-        measured=f"same answer to {agreement.predictions:.0%} of a batch, logits differ by {agreement.difference:.2%}",
+        measured=f"same answer to {agreement.predictions:.1%} of a batch, logits differ by {agreement.difference:.2%}",
         rule=f"same answer to {LEAST_AGREEMENT:.0%}",
         advice="statistics do not settle (a larger norm.momentum), or the norm draws or divides the batch in training",
     )

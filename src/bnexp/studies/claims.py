@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Annotated, Literal
 
 from bnexp.analysis.arms import coarsest
+from bnexp.analysis.metrics import difference_range, metric_range
 from bnexp.analysis.statistics import difference as differences
 from bnexp.analysis.statistics import factorial, spread, student, survival
 from bnexp.analysis.statistics.divergence import compare_divergence
@@ -30,34 +31,35 @@ Pair = Annotated[Sequence[str], "two levels"]
 FactorPair = Annotated[Mapping[str, Sequence[str]], "a factor's two levels"]
 Levels = Annotated[Mapping[str, str], "levels"]
 """Levels of factors that choose arms of the factorial, ``{norm: batch}``."""
+METRIC = "val/accuracy"
+"""What a level is chosen by."""
 Unit = Literal["steps", "epochs", "seconds"]
-
-SIGNED = ("gap/accuracy", "signal/hessian_largest")
-"""Metrics that may be negative."""
 
 
 def level(evidence: Evidence, *, a: ArmLabel, metric: Metric) -> Estimate:
     """The mean of one arm."""
-    return student.mean(evidence.values(a, metric), evidence.resolution(a, metric))
+    return student.mean(evidence.values(a, metric), evidence.resolution(a, metric)).within(*metric_range(metric))
 
 
 def difference(evidence: Evidence, *, a: ArmLabel, b: ArmLabel, metric: Metric) -> Estimate:
     """Mean of A less mean of B, in points."""
     resolution = evidence.resolution(a, metric)
-    return differences.difference(evidence.values(a, metric), evidence.values(b, metric), resolution)
+    found = differences.difference(evidence.values(a, metric), evidence.values(b, metric), resolution)
+    return found.within(*difference_range(metric))
 
 
 def paired_difference(evidence: Evidence, *, a: ArmLabel, b: ArmLabel, metric: Metric) -> Estimate:
     """Mean over seeds of A less B of the same seed."""
     seeds = evidence.seeds(a, b)
     first, second = evidence.values(a, metric, seeds), evidence.values(b, metric, seeds)
-    return differences.paired_difference(first, second, evidence.resolution(a, metric))
+    found = differences.paired_difference(first, second, evidence.resolution(a, metric))
+    return found.within(*difference_range(metric))
 
 
 def relative_difference(evidence: Evidence, *, a: ArmLabel, b: ArmLabel, metric: Metric) -> Estimate:
     """Mean of A over mean of B, less 1: 0.1 is 10 % more."""
     first, second = (sample_mean(evidence.values(arm, metric), evidence.resolution(arm, metric)) for arm in (a, b))
-    return ratio(first, second, offset=1.0, least=-math.inf if metric in SIGNED else 0.0)
+    return ratio(first, second, offset=1.0, least=0.0 if metric_range(metric)[0] >= 0 else -math.inf)
 
 
 def time_ratio(evidence: Evidence, *, a: ArmLabel, b: ArmLabel, unit: Unit) -> Estimate:
@@ -81,7 +83,8 @@ def main_effect(
         others = ", ".join(f"{name}={value}" for name, value in arm.settings.items() if name != factor)
         if arm.settings[factor] in levels:
             cells[arm.settings[factor], others] = evidence.values(arm.label, metric)
-    return factorial.main_effect(cells, 0, (levels[0], levels[1]), coarsest(arms, metric))
+    found = factorial.main_effect(cells, 0, (levels[0], levels[1]), coarsest(arms, metric))
+    return found.within(*difference_range(metric))
 
 
 def interaction(
@@ -94,7 +97,8 @@ def interaction(
     for arm in arms:
         cells[arm.settings[row], arm.settings[column]] = evidence.values(arm.label, metric)
     first, second = ((pair[0], pair[1]) for pair in (row_levels, column_levels))
-    return factorial.interaction_contrast(cells, first, second, coarsest(arms, metric))
+    found = factorial.interaction_contrast(cells, first, second, coarsest(arms, metric))
+    return found.within(*difference_range(metric, arms=4))
 
 
 def spread_ratio(evidence: Evidence, *, a: ArmLabel, b: ArmLabel, metric: Metric) -> Estimate:
@@ -129,6 +133,7 @@ def best_difference(evidence: Evidence, *, a: Levels, b: Levels, over: Factor, m
     (best_a, level_a), (best_b, level_b) = _best_arm(evidence, a, over), _best_arm(evidence, b, over)
     first, second = (evidence.values(arm, metric, _seeds(evidence, arm, 1)) for arm in (best_a, best_b))
     estimate = differences.difference(first, second, evidence.resolution(best_a, metric))
+    estimate = estimate.within(*difference_range(metric))
     return replace(estimate, method=f"{estimate.method}, {over} = {level_a} and {level_b}")
 
 
@@ -166,15 +171,17 @@ def _best_arm(evidence: Evidence, levels: Mapping[str, str], over: str) -> tuple
     """Return the label of the best arm at ``levels`` and its level of ``over``, with a mark at the edge of the grid."""
     arms = {float(arm.settings[over]): arm for arm in evidence.select(levels)}
     trials = [
-        # The last evaluation: a diverged run is at chance there, whatever it was before.
-        Trial("", rate, seed, validation=value, test=0.0)
+        # The last evaluation: a diverged run is at chance there, or has no score, whatever it was before.
+        Trial("", rate, run.seed, validation=math.nan if (value := run.metrics[METRIC]) is None else value, test=0.0)
         for rate, arm in arms.items()
-        for seed in _seeds(evidence, arm.label, 0)
-        for value in evidence.values(arm.label, "val/accuracy", [seed])
+        for run in arm.runs
+        if run.seed % 2 == 0
     ]
     if not trials:
         raise ValueError("no finished run of an even seed to choose by")
-    best = best_rates(trials)[""]
+    best = best_rates(trials).get("")
+    if best is None:
+        raise ValueError(f"every level of {over} has a run without a score")
     return arms[best.lr].label, arms[best.lr].settings[over] + (" (edge of the grid)" if best.edge else "")
 
 

@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from bnexp.analysis.arms import Arm
+from bnexp.analysis.metrics import metric_range
 from bnexp.analysis.runs import Run
+from bnexp.analysis.statistics.estimate import Estimate
+from bnexp.analysis.statistics.student import mean
 from bnexp.analysis.statistics.target import NEVER, Durations, durations, first_crossing, target_from_baseline
 from bnexp.studies.study import Levels, Target
 
@@ -63,13 +66,15 @@ class Evidence:
 
     @cached_property
     def target_value(self) -> float | None:
-        """The value to reach; None where none is set, or the baseline it comes from has no run."""
+        """The value to reach; None where none is set, or the baseline it comes from has none, as it has no run, say."""
         if self.target is None or self.target.value is not None:
             return None if self.target is None else self.target.value
-        pick = max if self.target.higher_is_better else min
+        pick, worst = (max, -math.inf) if self.target.higher_is_better else (min, math.inf)
         curves = [_curve(run, self.target.metric) for run in self.runs[self.baseline]]
-        best = [pick(finite) for curve in curves if (finite := [value for value in curve if math.isfinite(value)])]
-        return target_from_baseline(best) if best else None
+        # A run without any value has the worst there can be: the median of the others would be that of better runs.
+        best = [pick([worst, *(value for value in curve if math.isfinite(value))]) for curve in curves]
+        value = target_from_baseline(best) if best else math.nan
+        return value if math.isfinite(value) else None
 
     def select(self, levels: Levels) -> list[Arm]:
         """Return the arms of the factorial at these levels."""
@@ -89,6 +94,18 @@ class Evidence:
             reason = "diverged and " if all(run.status == "diverged" for run in missing) else ""
             raise ValueError(f"{len(missing)} of {len(found)} runs of {label} {reason}have no {metric}")
         return numbers
+
+    def mean(self, label: str, metric: str) -> Estimate:
+        """Return an arm's mean with Student's interval; unknown, with the reason, where a run has no such number."""
+        try:
+            values = self.values(label, metric)
+        except ValueError as error:
+            return Estimate.without_interval(math.nan, (len(self.runs[label]),), str(error))
+        return mean(values, self.resolution(label, metric)).within(*metric_range(metric))
+
+    def is_complete(self, label: str, metric: str) -> bool:
+        """Whether every finished run of an arm has a metric: what is left of another arm is its better runs."""
+        return all(measure(run)[metric] is not None for run in self.runs[label])
 
     def seeds(self, *labels: str) -> list[int]:
         """Return the seeds of which every one of these arms has a finished run."""

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bnexp.analysis.arms import printable
+from bnexp.analysis.arms import Arm, printable
 from bnexp.analysis.columns import Column, console, print_columns
-from bnexp.analysis.statistics.student import mean
 from bnexp.analysis.statistics.survival import kaplan_meier
 from bnexp.analysis.statistics.target import Durations
 from bnexp.analysis.statistics.verdict import Verdict
@@ -22,6 +21,8 @@ from bnexp.studies.evidence import Evidence
 from bnexp.studies.plan import Plan
 from bnexp.studies.probe import Cost
 from bnexp.studies.watch import in_words
+
+METRIC = "test/accuracy"
 
 
 def print_plan(plan: Plan, cost: Cost | None) -> None:
@@ -84,27 +85,34 @@ def _arm_columns(plan: Plan, evidence: Evidence) -> list[Column]:
         if not arm.runs:
             rows.append((arm.label, "0", *[""] * 6))
             continue
-        accuracy = mean(evidence.values(arm.label, "test/accuracy"), evidence.resolution(arm.label, "test/accuracy"))
-        low, high = accuracy.interval()
-        half = f" ± {number((high - low) / 2, 'accuracy')}" if math.isfinite(high - low) else ""
         durations = evidence.durations(arm.label, "steps")
         rows.append(
             (
                 arm.label,
                 str(len(arm.runs)),
                 str(arm.num_diverged or ""),
-                number(accuracy.value, "accuracy") + half,
+                _accuracy(evidence, arm),
                 _median(durations) if reached else "",
                 f"{durations.reached.sum()} of {len(arm.runs)}" if reached else "",
-                f"{1000 * mean(evidence.values(arm.label, 'seconds/step')).value:.1f}",
+                f"{1000 * evidence.mean(arm.label, 'seconds/step').value:.1f}",
                 f"{item.num_parameters:,}",
             )
         )
     arms, *others = (list(cells) for cells in zip(*rows, strict=True))
-    names = ("n", "diverged", "test accuracy, mean ± 95 % CI", f"median steps to{reached or ' target'}", "reached")
+    names = ("n", "diverged", "test accuracy, mean [95 % CI]", f"median steps to{reached or ' target'}", "reached")
     ranks = (0, 1, 0, 2, 2, 3, 4)
     whole = zip((*names, "ms a step", "parameters"), others, ranks, strict=True)
     return [_folded("arm", arms, least=20), *(_whole(*column) for column in whole)]
+
+
+def _accuracy(evidence: Evidence, arm: Arm) -> str:
+    """Write the mean test accuracy and its interval; of an arm in which a run has no score, how many have none."""
+    found = evidence.mean(arm.label, METRIC)
+    if not math.isfinite(found.value):
+        lacking = sum(run.metrics[METRIC] is None for run in arm.runs)
+        return f"{lacking} of {len(arm.runs)} without score"
+    ends = "" if found.note else " [{}, {}]".format(*(number(end, METRIC) for end in found.interval()))
+    return number(found.value, METRIC) + ends
 
 
 def _verdict_columns(found: Sequence[Verdict]) -> list[Column]:

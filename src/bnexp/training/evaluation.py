@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from math import ceil
+from math import ceil, isnan, nan
 from typing import NamedTuple
 
 import torch
@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from bnexp.data.dataset import Examples
 from bnexp.nn.statistics import batch_statistics, population_statistics_
+from bnexp.training.answers import credit, wide
 from bnexp.training.batches import Scale, evaluation_batches
 from bnexp.training.settings import Evaluation
 
@@ -24,10 +25,16 @@ PRECISE_BATCH = 1000
 
 
 class Score(NamedTuple):
-    """Mean cross-entropy in nats, and the fraction of examples whose largest logit is the label's."""
+    """Mean cross-entropy in nats, and the fraction of right answers (:func:`bnexp.training.answers.credit`).
+
+    Both are NaN where the network has no answer to one example or more: there is no score then.
+    """
 
     loss: float
     accuracy: float
+
+
+NO_SCORE = Score(nan, nan)
 
 
 @torch.no_grad()
@@ -41,14 +48,14 @@ def evaluate(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], autocas
         with autocast:
             logits = model(inputs).float()
         loss = F.cross_entropy(logits, labels, reduction="sum")
-        both = torch.stack([loss, (logits.argmax(1) == labels).sum().to(loss.dtype)])
+        both = torch.stack([loss.to(wide(loss.device)), credit(logits, labels).sum()])
         sums = both if sums is None else sums + both
         num_examples += len(labels)
     model.train(was_training)
     if sums is None:
         raise ValueError("a split without examples has no score")
     loss_sum, num_correct = sums.tolist()
-    return Score(loss_sum / num_examples, num_correct / num_examples)
+    return NO_SCORE if isnan(num_correct) else Score(loss_sum / num_examples, num_correct / num_examples)
 
 
 class Evaluator:

@@ -14,7 +14,7 @@ from bnexp.training.batches import Scale, TrainingBatches, on_device
 from bnexp.training.checkpoint import save_checkpoint
 from bnexp.training.evaluation import Evaluator
 from bnexp.training.progress import Reporter
-from bnexp.training.record import Row, RunFolder, chained
+from bnexp.training.record import Row, RunFolder, chained, finite
 from bnexp.training.resume import newest_state
 from bnexp.training.settings import Settings
 from bnexp.training.state import Parts, Progress, capture, restore
@@ -107,7 +107,7 @@ class Training:
                 row = self._evaluate(*self.step.fetch())
                 events = events or stack.enter_context(self._events(rows, histograms))
                 signals = self.monitor.measure()
-                row |= signals.numbers
+                row = finite(row | signals.numbers)
                 self._count_seconds()
                 self.folder.append_row(row)
                 self.progress.rows = chained(self.progress.rows, row)
@@ -211,7 +211,7 @@ class Training:
         self.progress.seconds_total += now - self.resumed_at
         self.resumed_at = now
 
-    def _evaluate(self, losses: list[float], num_correct: int) -> Row:
+    def _evaluate(self, losses: list[float], num_correct: float) -> Row:
         progress = self.progress
         if progress.initial_loss is None:
             progress.initial_loss = losses[0]
@@ -238,7 +238,7 @@ class Training:
         progress = self.progress
         with self.evaluator.scoring(self.parts.model) as score:
             val = score(self.val)
-            is_best = val.accuracy > progress.best_val_accuracy
+            is_best = val.accuracy > progress.best_val_accuracy  # not so without a score, which is NaN
             progress.evaluations_since_best = 0 if is_best else progress.evaluations_since_best + 1
             progress.scores |= {"val/loss": val.loss, "val/accuracy": val.accuracy}
             if is_best or self._is_finished():
@@ -254,16 +254,15 @@ class Training:
 
     def _outcome(self) -> dict[str, Any]:
         progress = self.progress
-        outcome: dict[str, Any] = {
-            "status": "done" if progress.diverged_step is None else "diverged",
-            "metrics": {
-                "initial/loss": progress.initial_loss,
-                **progress.scores,
-                "best/epoch": self._epoch(progress.best_step),
-                "best/val/accuracy": progress.best_val_accuracy,
-                "best/test/accuracy": progress.best_test_accuracy,
-            },
+        metrics = {
+            "initial/loss": progress.initial_loss,
+            **progress.scores,
+            "best/epoch": self._epoch(progress.best_step) if progress.best_step else None,
+            "best/val/accuracy": progress.best_val_accuracy,
+            "best/test/accuracy": progress.best_test_accuracy,
         }
+        status = "done" if progress.diverged_step is None else "diverged"
+        outcome: dict[str, Any] = {"status": status, "metrics": finite(metrics)}
         if progress.diverged_step is not None:
             outcome["diverged_step"] = progress.diverged_step
         return outcome

@@ -200,7 +200,8 @@ class Silence:
 def scores(row: Row) -> str:
     """The numbers of an evaluation in a few words."""
     loss, val_accuracy = row["train/loss"], row["val/accuracy"]
-    return f"loss {float('nan') if loss is None else loss:.4f}, val accuracy {val_accuracy:.4f}"
+    score = "no score" if val_accuracy is None else f"val accuracy {val_accuracy:.4f}"
+    return f"loss {float('nan') if loss is None else loss:.4f}, {score}"
 
 
 def reporter(name: str) -> Bar | PlainLines:

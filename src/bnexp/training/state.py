@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -43,10 +44,10 @@ class Parts:
 class Progress:
     """What a run has done so far.
 
-    Accuracies are fractions; "best" is the evaluation with the best validation accuracy. ``scores`` are those of the
-    last evaluation; of the test split, those of the best one so far or, at the run's end, of the last. ``rows`` and
-    ``histograms`` are checksums of all that was recorded at the evaluations. ``parts`` has an entry for each change of
-    the surroundings: from which step on, and what they were.
+    Accuracies are fractions; "best" is the evaluation with the best validation accuracy, and step 0 where none had a
+    score. ``scores`` are those of the last evaluation; of the test split, those of the best one so far or, at the run's
+    end, of the last. ``rows`` and ``histograms`` are checksums of all that was recorded at the evaluations. ``parts``
+    has an entry for each change of the surroundings: from which step on, and what they were.
     """
 
     step: int = 0
@@ -55,8 +56,8 @@ class Progress:
     initial_loss: float | None = None
     scores: dict[str, float] = field(default_factory=dict)
     best_step: int = 0
-    best_val_accuracy: float = -1.0
-    best_test_accuracy: float = 0.0
+    best_val_accuracy: float = -math.inf
+    best_test_accuracy: float = math.nan
     num_evaluations: int = 0
     evaluations_since_best: int = 0
     diverged_step: int | None = None

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from bnexp.nn.losses import Loss
 from bnexp.nn.noise import GaussianNoise
 from bnexp.optim.uncompiled import bare_step
+from bnexp.training.answers import num_correct, wide
 from bnexp.training.settings import Settings
 
 
@@ -39,7 +40,7 @@ class Step:
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.autocast = autocast(settings, device)
         self.losses = torch.zeros(max_steps, device=device)
-        self.num_correct = torch.zeros((), dtype=torch.int64, device=device)
+        self.num_correct = torch.zeros((), dtype=wide(device), device=device)
         self.num_steps = torch.zeros(1, dtype=torch.int64, device=device)
 
     def __call__(self, inputs: Tensor, targets: Tensor) -> None:
@@ -56,12 +57,12 @@ class Step:
         self.zero_grad(set_to_none=True)
         self.losses.index_copy_(0, self.num_steps, loss.detach().view(1))
         labels = targets if targets.dim() == 1 else targets.argmax(1)
-        self.num_correct += (logits.detach().argmax(1) == labels).sum()
+        self.num_correct += num_correct(logits.detach(), labels)
         self.num_steps += 1
 
-    def fetch(self) -> tuple[list[float], int]:
+    def fetch(self) -> tuple[list[float], float]:
         """Return the loss of each step since the last call, and the number of correct answers; start counting anew."""
-        losses, num_correct = self.losses[: int(self.num_steps)].tolist(), int(self.num_correct)
+        losses, num_correct = self.losses[: int(self.num_steps)].tolist(), float(self.num_correct)
         self.num_steps.zero_()
         self.num_correct.zero_()
         return losses, num_correct

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import socket
 import time
@@ -47,8 +48,7 @@ class EventWriter:
     def add(self, row: Row) -> None:
         """Write each metric of ``row`` at its step."""
         self.last_step = int(row["step"] or 0)
-        known = {tag: value for tag, value in row.items() if tag not in ("step", "epoch", "seconds")}
-        self._add_scalars({tag: value for tag, value in known.items() if value is not None})
+        self._add_scalars(_known({tag: row[tag] for tag in row if tag not in ("step", "epoch", "seconds")}))
 
     def add_histograms(self, step: int, histograms: Mapping[str, Mapping[str, Any]]) -> None:
         """Write histograms by tag, each as ``histograms.jsonl`` has it."""
@@ -63,7 +63,7 @@ class EventWriter:
             key: value if isinstance(value, bool | int | float) else str(value)
             for key, value in hyperparameters.items()
         }
-        numbers = {tag: metrics[tag] for tag in SHOWN if metrics.get(tag) is not None}
+        numbers = _known({tag: metrics.get(tag) for tag in SHOWN})
         self._write(*(self._event(summary, 0) for summary in hparams(chosen, numbers)))
         self._add_scalars({tag: value for tag, value in numbers.items() if tag not in self.tags})
 
@@ -87,6 +87,11 @@ class EventWriter:
         with naming(self.path):
             self.file.write(records.getvalue())
             self.file.flush()
+
+
+def _known(values: Mapping[str, float | None]) -> dict[str, float]:
+    """Leave out what has no value: a point of NaN would be drawn as one."""
+    return {tag: value for tag, value in values.items() if value is not None and math.isfinite(value)}
 
 
 def _histogram(tag: str, content: Mapping[str, Any]) -> Summary:

@@ -124,7 +124,7 @@ def test_a_marginal_mean_counts_every_cell_the_same():
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
-        ({("x", "u"): [1.0, 2.0], ("x", "v"): [1.0], ("y", "u"): [1.0]}, "no runs in y × v"),
+        ({("x", "u"): [1.0, 2.0], ("x", "v"): [1.0], ("y", "u"): [1.0]}, "no mean in y × v"),
         ({("x", "u"): [1.0, 2.0], ("x", "v"): [1.0, 3.0]}, "two or more levels"),
         ({("x", "u"): [1.0], ("x", "v"): [1.0], ("y", "u"): [1.0], ("y", "v"): [2.0]}, "one run in every cell"),
         ({("x", "u"): [0.1] * 3, ("x", "v"): [0.2], ("y", "u"): [0.3] * 2, ("y", "v"): [0.1]}, "agree exactly"),

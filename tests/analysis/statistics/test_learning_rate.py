@@ -1,3 +1,6 @@
+import math
+from dataclasses import replace
+
 import pytest
 from scipy import stats
 
@@ -6,7 +9,6 @@ from bnexp.analysis.statistics.learning_rate import (
     Trial,
     best_rate_table,
     best_rates,
-    chance_ceiling,
     common_rate_table,
     largest_stable_rates,
     reversals,
@@ -47,16 +49,27 @@ def test_among_equal_rates_the_smaller_is_chosen_whatever_the_order():
     assert best_rates(trials)["x"].lr == 0.1
 
 
-def test_a_rate_is_stable_when_no_seed_diverges_or_stays_at_chance():
-    assert largest_stable_rates(TRIALS, 0.12) == {"plain": Choice(0.01, None), "batch": Choice(0.1, "highest")}
-    one_at_chance = [*grid("x", {0.1: 0.9}), Trial("x", 0.2, 0, 0.9, 0.9), Trial("x", 0.2, 1, 0.11, 0.1)]
-    assert largest_stable_rates(one_at_chance, 0.12)["x"].lr == 0.1
-    assert largest_stable_rates(grid("x", {0.1: 0.1}), 0.12) == {"x": None}
+def test_a_rate_is_stable_when_no_seed_diverges_guesses_or_is_without_a_score():
+    assert largest_stable_rates(TRIALS) == {"plain": Choice(0.01, None), "batch": Choice(0.1, "highest")}
+    for bad in ({"guesses": True}, {"diverged": True}, {"validation": math.nan, "test": math.nan}):
+        trials = [*grid("x", {0.1: 0.9}), Trial("x", 0.2, 0, 0.9, 0.9), replace(Trial("x", 0.2, 1, 0.9, 0.9), **bad)]
+        assert largest_stable_rates(trials)["x"].lr == 0.1
+        assert largest_stable_rates([replace(trial, **bad) for trial in trials]) == {"x": None}
 
 
-def test_guessing_stays_below_the_chance_ceiling_in_all_but_one_of_700_runs():
-    above = stats.binom.sf(chance_ceiling(0.1, 360) * 360, 360, 0.1)
-    assert above == pytest.approx(1 / 700, rel=0.6)
+def test_a_rate_at_which_a_run_has_no_score_is_never_the_best_and_has_no_mean():
+    trials = [*grid("x", {0.1: 0.5, 0.2: 0.9}), Trial("x", 0.2, 3, math.nan, math.nan, diverged=True)]
+    assert best_rates(trials)["x"].lr == 0.1
+    found = common_rate_table(trials)[0.2]["x"]
+    assert math.isnan(found.value)
+    assert found.note == "1 of 4 runs have no score"
+    assert best_rates([Trial("x", 0.1, 0, math.nan, math.nan)]) == {}
+
+
+def test_means_and_differences_of_accuracies_stay_where_accuracies_can_be():
+    trials = [Trial(arm, 0.1, seed, value, value) for arm in ("x", "y") for seed, value in enumerate((0.1, 0.99))]
+    for estimate in common_rate_table(trials)[0.1].values():
+        assert estimate.interval() == (0, 1)
 
 
 def test_both_tables_hold_the_mean_test_accuracy_with_its_interval():

@@ -13,6 +13,7 @@ from bnexp.analysis.statistics.ratio import ratio
 from bnexp.analysis.statistics.sample import ROUNDING, Values, sample_mean, satterthwaite
 from bnexp.analysis.statistics.student import mean, welch
 
+ANYWHERE = (-math.inf, math.inf)
 BOOTSTRAP_FROM = 10  # runs of the smaller arm
 
 
@@ -26,10 +27,16 @@ class Difference:
     probability_above: float
 
 
-def compare(a: Values, b: Values, resolution: float = 0.0) -> Difference:
-    """Return every measure of the difference between two arms; ``resolution`` as in :func:`sample.sample_mean`."""
-    relative = ratio(sample_mean(a, resolution), sample_mean(b, resolution), offset=1.0)
-    return Difference(difference(a, b, resolution), relative, hedges_g(a, b), probability_above(a, b))
+def compare(a: Values, b: Values, resolution: float = 0.0, within: tuple[float, float] = ANYWHERE) -> Difference:
+    """Return every measure of the difference between two arms of values that can only lie ``within`` a range.
+
+    ``resolution`` as in :func:`sample.sample_mean`.
+    """
+    low, high = within
+    least = 0.0 if low >= 0 else -math.inf
+    relative = ratio(sample_mean(a, resolution), sample_mean(b, resolution), offset=1.0, least=least)
+    points = difference(a, b, resolution).within(low - high, high - low)
+    return Difference(points, relative, hedges_g(a, b), probability_above(a, b))
 
 
 def difference(a: Values, b: Values, resolution: float = 0.0) -> Estimate:
@@ -76,5 +83,5 @@ def probability_above(a: Values, b: Values) -> float:
     """Return P(A > B) + ½P(A = B) over all pairs: the chance that a run of A beats one of B; NaN without runs."""
     if not (len(a) and len(b)):
         return math.nan
-    gaps = np.subtract.outer(np.asarray(a, float), np.asarray(b, float))
-    return float((gaps > 0).mean() + (gaps == 0).mean() / 2)
+    first, second = np.asarray(a, float)[:, None], np.asarray(b, float)  # compared, as −∞ less −∞ is no number
+    return float((first > second).mean() + (first == second).mean() / 2)

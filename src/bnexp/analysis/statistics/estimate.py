@@ -8,8 +8,10 @@ read from the same C cannot contradict one another (Xie & Singh 2013, "Confidenc
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
+
+from bnexp.analysis.statistics.sample import ROUNDING
 
 CONFIDENCE = 0.95
 
@@ -38,6 +40,27 @@ class Unknown:
 
 
 @dataclass(frozen=True)
+class Bounded:
+    """A confidence distribution of what is known to lie between ``low`` and ``high``: intervals end there.
+
+    The truth lies inside, so what is cut off held it in no study, and coverage stays as it is. At the ends themselves C
+    is left alone: a value at the end is refused only where the runs refuse it.
+    """
+
+    inner: ConfidenceDistribution
+    low: float
+    high: float
+
+    def cdf(self, x: float) -> float:
+        """Return C(x), 0 below the range and 1 above it."""
+        return float(x > self.high) if not self.low <= x <= self.high else self.inner.cdf(x)
+
+    def ppf(self, q: float) -> float:
+        """Return C⁻¹(q), at the furthest an end of the range."""
+        return min(max(self.inner.ppf(q), self.low), self.high)
+
+
+@dataclass(frozen=True)
 class Estimate:
     """A value, what the runs leave possible around it, and how that was found.
 
@@ -56,6 +79,15 @@ class Estimate:
     def without_interval(cls, value: float, n: tuple[int, ...], note: str) -> Estimate:
         """Return a value about whose surroundings the data say nothing, with the reason."""
         return cls(value, Unknown(), n, "none", note)
+
+    def within(self, low: float, high: float) -> Estimate:
+        """Return the estimate of what can only lie between ``low`` and ``high``.
+
+        One without an interval stays so, and one that lies outside, for which the range cannot hold.
+        """
+        if self.note or not low - ROUNDING <= self.value <= high + ROUNDING:
+            return self
+        return replace(self, distribution=Bounded(self.distribution, low, high))
 
     def interval(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
         """Return the two-sided interval; an end is infinite where the data do not bound it."""

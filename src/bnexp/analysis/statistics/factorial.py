@@ -110,7 +110,7 @@ def _levels(cells: Cells) -> tuple[list[str], list[str]]:
     rows, columns = ([*dict.fromkeys(cell[factor] for cell in cells)] for factor in (0, 1))
     empty = [f"{a} × {b}" for a, b in product(rows, columns) if not len(cells.get((a, b), ()))]
     if empty:
-        raise ValueError(f"no runs in {', '.join(empty)}; a factorial needs every combination")
+        raise ValueError(f"no mean in {', '.join(empty)}; a factorial needs every combination")
     if min(len(rows), len(columns)) < 2:
         raise ValueError("a factorial needs two or more levels of both factors")
     return rows, columns

@@ -19,7 +19,10 @@ Edge = Literal["lowest", "highest", "only"]
 
 @dataclass(frozen=True)
 class Trial:
-    """One run of the learning-rate grid. Accuracies are fractions; a diverged run counts as chance."""
+    """One run of the learning-rate grid. Accuracies are fractions, NaN where the run has no score.
+
+    ``guesses`` says that it answers no better than guessing may (:mod:`bnexp.analysis.statistics.guessing`).
+    """
 
     arm: str
     lr: float
@@ -27,6 +30,7 @@ class Trial:
     validation: float
     test: float
     diverged: bool = False
+    guesses: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,33 +69,31 @@ def unfair_grids(trials: Sequence[Trial]) -> list[str]:
 def best_rates(trials: Sequence[Trial]) -> dict[str, Choice]:
     """Return each arm's learning rate of the highest mean validation accuracy, the smaller one among equals.
 
-    The test set takes no part. Pick on one set of seeds and report on fresh ones: the winner of a grid is lucky too.
+    A rate at which a run has no score is worse than any other, and an arm of such rates alone is left out. The test set
+    takes no part. Pick on one set of seeds and report on fresh ones: the winner of a grid is lucky too.
     """
     picked = {}
     for arm in _arms(trials):
         rates = _rates(trials, arm)
-        best = max(rates, key=lambda lr: mean([trial.validation for trial in _at(trials, arm, lr)]).value)
-        picked[arm] = Choice(best, _edge(best, rates))
+        means = {lr: _mean([trial.validation for trial in _at(trials, arm, lr)]).value for lr in rates}
+        known = [lr for lr in rates if math.isfinite(means[lr])]
+        if known:
+            best = max(known, key=means.__getitem__)
+            picked[arm] = Choice(best, _edge(best, rates))
     return picked
 
 
-def largest_stable_rates(trials: Sequence[Trial], chance: float) -> dict[str, Choice | None]:
-    """Return each arm's largest learning rate at which no seed diverged or stayed at ``chance``; None if there is none.
+def largest_stable_rates(trials: Sequence[Trial]) -> dict[str, Choice | None]:
+    """Return each arm's largest learning rate at which no seed diverged, guesses or is without a score.
 
-    ``chance`` is the validation accuracy up to which a run counts as untrained (see :func:`chance_ceiling`).
-    At the "highest" edge the true limit lies beyond the grid.
+    None if there is none. At the "highest" edge the true limit lies beyond the grid.
     """
     stable: dict[str, Choice | None] = {}
     for arm in _arms(trials):
         rates = _rates(trials, arm)
-        sound = [lr for lr in rates if all(_trained(trial, chance) for trial in _at(trials, arm, lr))]
+        sound = [lr for lr in rates if all(map(_trained, _at(trials, arm, lr)))]
         stable[arm] = Choice(sound[-1], _edge(sound[-1], rates)) if sound else None
     return stable
-
-
-def chance_ceiling(chance: float, num_examples: int) -> float:
-    """Return chance + 3 √(chance (1 − chance)/N): guessing on N examples seldom scores higher (1 in 700)."""
-    return chance + 3 * math.sqrt(chance * (1 - chance) / num_examples)
 
 
 def common_rate_table(trials: Sequence[Trial], resolution: float = 0.0) -> dict[float, dict[str, Estimate]]:
@@ -100,14 +102,14 @@ def common_rate_table(trials: Sequence[Trial], resolution: float = 0.0) -> dict[
     ``resolution`` as in :func:`sample.sample_mean`.
     """
     return {
-        lr: {arm: mean(_tests(trials, arm, lr), resolution) for arm in _arms(trials) if _tests(trials, arm, lr)}
+        lr: {arm: _mean(_tests(trials, arm, lr), resolution) for arm in _arms(trials) if _tests(trials, arm, lr)}
         for lr in sorted({trial.lr for trial in trials})
     }
 
 
 def best_rate_table(trials: Sequence[Trial], best: dict[str, Choice], resolution: float = 0.0) -> dict[str, Estimate]:
     """Return the mean test accuracy of each arm at its own best learning rate, with Student's interval."""
-    return {arm: mean(_tests(trials, arm, choice.lr), resolution) for arm, choice in best.items()}
+    return {arm: _mean(_tests(trials, arm, choice.lr), resolution) for arm, choice in best.items()}
 
 
 def reversals(trials: Sequence[Trial], best: dict[str, Choice], resolution: float = 0.0) -> list[Reversal]:
@@ -117,9 +119,9 @@ def reversals(trials: Sequence[Trial], best: dict[str, Choice], resolution: floa
     """
     found = []
     for first, second in combinations(best, 2):
-        fair = difference(_tests(trials, first, best[first].lr), _tests(trials, second, best[second].lr), resolution)
+        fair = _difference(_tests(trials, first, best[first].lr), _tests(trials, second, best[second].lr), resolution)
         for lr in sorted(set(_rates(trials, first)) & set(_rates(trials, second))):
-            common = difference(_tests(trials, first, lr), _tests(trials, second, lr), resolution)
+            common = _difference(_tests(trials, first, lr), _tests(trials, second, lr), resolution)
             certain = max(fair.p_value(), common.p_value()) <= ALPHA
             if certain and fair.value * common.value < 0:
                 found.append(Reversal(first, second, lr, common, fair))
@@ -142,8 +144,27 @@ def _tests(trials: Sequence[Trial], arm: str, lr: float) -> list[float]:
     return [trial.test for trial in _at(trials, arm, lr)]
 
 
-def _trained(trial: Trial, chance: float) -> bool:
-    return not trial.diverged and trial.validation > chance
+def _mean(accuracies: Sequence[float], resolution: float = 0.0) -> Estimate:
+    """Return their mean, a share of 1; unknown where a run has no score, as the others are the better runs."""
+    if lacking := _num_without_score(accuracies):
+        note = f"{lacking} of {len(accuracies)} runs have no score"
+        return Estimate.without_interval(math.nan, (len(accuracies),), note)
+    return mean(accuracies, resolution).within(0.0, 1.0)
+
+
+def _difference(a: Sequence[float], b: Sequence[float], resolution: float) -> Estimate:
+    if lacking := _num_without_score([*a, *b]):
+        note = f"{lacking} of {len(a) + len(b)} runs have no score"
+        return Estimate.without_interval(math.nan, (len(a), len(b)), note)
+    return difference(a, b, resolution).within(-1.0, 1.0)
+
+
+def _num_without_score(accuracies: Sequence[float]) -> int:
+    return sum(map(math.isnan, accuracies))
+
+
+def _trained(trial: Trial) -> bool:
+    return not (trial.diverged or trial.guesses or math.isnan(trial.validation))
 
 
 def _edge(lr: float, rates: list[float]) -> Edge | None:

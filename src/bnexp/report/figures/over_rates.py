@@ -24,12 +24,13 @@ def draw_accuracy(found: Sweep) -> Figure:
     for index, family in enumerate(found.families[:MOST_LINES]):
         style = level_style(index)
         tests = {rate: [t.test for t in found.trials if (t.arm, t.lr) == (family, rate)] for rate in found.rates}
-        known = [(rate, values) for rate, values in tests.items() if values]
+        # A rate at which a run has no score has no mean: that of the others would be the mean of the better runs.
+        known = [(rate, values) for rate, values in tests.items() if values and np.isfinite(values).all()]
         rates = [rate for rate, _ in known]
         axes.plot(rates, [np.mean(values) for _, values in known], label=short(family), **style)
         low, high = [min(values) for _, values in known], [max(values) for _, values in known]
         axes.fill_between(rates, low, high, color=style["color"], alpha=0.13, linewidth=0)
-        for rate, values in known:
+        for rate, values in tests.items():
             axes.plot([rate] * len(values), values, "o", color=style["color"], markersize=3, alpha=0.6)
     axes.set_ylabel("test accuracy (fraction correct)")
     legend_below(axes)
@@ -37,20 +38,17 @@ def draw_accuracy(found: Sweep) -> Figure:
 
 
 def draw_divergence(found: Sweep) -> Figure:
-    """Draw the share of runs that diverged, or stayed where guessing would be, over the rate."""
+    """Draw the share of runs that diverged, or answer no better than guessing may, over the rate."""
     figure, axes = _axes(found)
     for index, family in enumerate(found.families[:MOST_LINES]):
         trials = [trial for trial in found.trials if trial.arm == family]
         rates = sorted({trial.lr for trial in trials})
         diverged = [np.mean([trial.diverged for trial in trials if trial.lr == rate]) for rate in rates]
-        stuck = [
-            np.mean([trial.diverged or trial.validation <= found.ceiling for trial in trials if trial.lr == rate])
-            for rate in rates
-        ]
+        stuck = [np.mean([trial.diverged or trial.guesses for trial in trials if trial.lr == rate]) for rate in rates]
         style = level_style(index)
         axes.plot(rates, diverged, label=short(family), **style)
         axes.plot(rates, stuck, color=style["color"], linestyle=":", linewidth=1.2)
-    axes.plot([], [], color=FAINT, linestyle=":", linewidth=1.2, label="diverged or at chance")
+    axes.plot([], [], color=FAINT, linestyle=":", linewidth=1.2, label="diverged, or no better than guessing")
     axes.set_ylabel("share of runs that diverged")
     axes.set_ylim(-0.04, 1.04)
     legend_below(axes)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bnexp.analysis.metrics import metric_range
 from bnexp.analysis.statistics.student import mean
 from bnexp.report.factorial_table import Grid
 from bnexp.report.figures.style import INK, NARROW, legend_below, level_style, short
@@ -60,18 +61,25 @@ def draw_interaction(grid: Grid) -> Figure:
     axes = figure.add_subplot()
     shown: list[float] = []
     for index, line in enumerate(lines):
-        x, middle, half = [], [], []
+        x, middle, below, above = [], [], [], []
         for place, level in enumerate(levels):
             values = grid.cells.get((line, level) if turned else (level, line))
             if values:
-                found = mean(values)
+                found = mean(values).within(*metric_range("test/accuracy"))
                 low, high = found.interval()
                 x.append(place + 0.04 * (index - (len(lines) - 1) / 2))
                 middle.append(found.value)
-                half.append(0.0 if found.note else (high - low) / 2)
+                below.append(0.0 if found.note else max(found.value - low, 0.0))
+                above.append(0.0 if found.note else max(high - found.value, 0.0))
                 shown += values
         axes.errorbar(
-            x, middle, half, label=short(f"{line_name}={line}"), capsize=2.5, elinewidth=1, **level_style(index)
+            x,
+            middle,
+            [below, above],
+            label=short(f"{line_name}={line}"),
+            capsize=2.5,
+            elinewidth=1,
+            **level_style(index),
         )
     margin = max(0.06 * (max(shown) - min(shown)), 0.005)
     axes.set_ylim(min(shown) - margin, max(shown) + margin)
