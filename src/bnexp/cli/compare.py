@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bnexp.atomic import write_atomically
 from bnexp.cli.flags import Flag, parse
-from bnexp.cli.listing import defaults, search_path
+from bnexp.cli.listing import defaults
 from bnexp.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def _arms(runs: Sequence[Run], keys: str | None) -> list[Arm]:
     from bnexp.analysis.arms import by_configuration, by_values, in_order
 
     arms = by_configuration(runs) if keys is None else by_values(runs, keys.split(","))
-    return in_order(arms, defaults(search_path({})))
+    return in_order(arms, defaults())
 
 
 def _write_csv(target: str, arms: Sequence[Arm]) -> None:

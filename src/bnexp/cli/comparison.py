@@ -14,8 +14,9 @@ from bnexp.analysis.arms import Arm, common, differing, incidental, pooled, prin
 from bnexp.analysis.caveats import caveats
 from bnexp.analysis.runs import Run
 from bnexp.analysis.table import Comparison, cells
-from bnexp.cli.listing import parts, read, search_path
+from bnexp.cli.listing import parts, search_path
 from bnexp.config import targets
+from bnexp.config.choice_file import read_choice
 from bnexp.config.folder import choices, groups
 
 SIDES = "<>><<>"
@@ -81,7 +82,7 @@ def _brought(group: str, choice: str) -> dict[str, Any]:
     folders = search_path({})
     if group not in groups(folders) or choice not in choices(folders, group):
         return {}
-    return {key: value for file in reversed(parts(folders, group, choice)) for key, value in read(file).items()}
+    return {key: value for file in reversed(parts(folders, group, choice)) for key, value in read_choice(file).items()}
 
 
 def _variety(found: Mapping[str, Sequence[Any]]) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bnexp.atomic import write_atomically
 from bnexp.cli.compare import existing_folders
 from bnexp.cli.flags import Flag, parse
-from bnexp.cli.listing import defaults, search_path
+from bnexp.cli.listing import defaults
 from bnexp.errors import ConfigError
 from bnexp.ranges import Count, Natural, Positive, violation
 
@@ -134,7 +134,7 @@ def _runs(folders: Sequence[Path]) -> dict[str, Run]:
         raise ConfigError(f"{' '.join(map(str, folders))}: no run; train something first (bnexp train)")
     if len(runs) > MOST_RUNS:
         raise ConfigError(f"{len(runs)} runs are too many for one picture; name {MOST_RUNS} at most")
-    arms = in_order(by_configuration(runs), defaults(search_path({})))
+    arms = in_order(by_configuration(runs), defaults())
     alone = Counter(run.result["fingerprint"] for run in runs)
     names = {}
     for arm in arms:

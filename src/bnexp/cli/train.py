@@ -23,7 +23,7 @@ def run(arguments: Sequence[str]) -> int:
                 with importing():
                     from bnexp.cli.through_hydra import run_through_hydra
 
-                return run_through_hydra(arguments, flags, overrides, folders)
+                return run_through_hydra(flags, overrides, folders)
             if "--multirun" in flags:
                 with warmed_up():
                     with importing():

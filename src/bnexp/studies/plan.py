@@ -12,7 +12,7 @@ import yaml
 
 from bnexp.config.check import numeric_part
 from bnexp.config.compose import Composed, compose_seeds
-from bnexp.config.explain import refuse_hydra_targets
+from bnexp.config.hydra_words import check_hydra_words
 from bnexp.errors import ConfigError, did_you_mean
 from bnexp.experiment import Experiment, prepare
 from bnexp.ranges import Count, Interval, violation
@@ -104,7 +104,7 @@ def make_plan(study: Study, words: Sequence[str], user_dirs: Sequence[Path] = ()
     Raises:
         ConfigError: for the first thing that cannot work; nothing has been written then.
     """
-    refuse_hydra_targets(words)
+    check_hydra_words(words)
     if replicas := next((word for word in words if _key(word) == "training.replicas"), None):
         raise ConfigError(f"{replicas}: a study trains its seeds side by side by itself; say how many with seeds=N")
     own = {key: value for key, equals, value in map(_split, words) if equals and key in OWN_KEYS}
