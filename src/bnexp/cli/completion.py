@@ -20,6 +20,7 @@ from bnexp.config.choice_file import read_choice
 from bnexp.config.folder import choices, groups
 from bnexp.config.yaml_file import read_mapping
 from bnexp.errors import ConfigError
+from bnexp.text import say
 
 HELP = """\
 usage: bnexp completion bash|zsh
@@ -76,9 +77,9 @@ def run(arguments: Sequence[str]) -> int:
     match list(arguments):
         case ["--query", index, "--", *words]:
             for word in candidates(words[: int(index)], words[int(index)]):
-                print(word)
+                say(word)
         case [shell] if shell in SCRIPTS:
-            print(SCRIPTS[shell], end="")
+            say(*SCRIPTS[shell].splitlines())
         case _:
             raise ConfigError(
                 f"{' '.join(['completion', *arguments])}: name the shell; write bnexp completion bash or zsh"

@@ -16,6 +16,7 @@ from bnexp.config.choice_file import read_choice
 from bnexp.config.folder import choices, config_dir, groups
 from bnexp.config.yaml_file import read_mapping, read_text
 from bnexp.errors import ConfigError, did_you_mean
+from bnexp.text import say
 
 HELP = """\
 usage: bnexp list [GROUP [CHOICE]] [--config-dir DIR]
@@ -54,7 +55,7 @@ def run(arguments: Sequence[str]) -> int:
         case [_, _, surplus, *_]:
             raise ConfigError(f"{surplus}: one word too many; write bnexp list [GROUP [CHOICE]]")
     # Whoever reads this through a pipe wants the lines alone.
-    print(*lines, *(["", footer] if width else []), sep="\n")
+    say(*lines, *(["", footer] if width else []))
     return 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -32,6 +31,7 @@ from bnexp.errors import ConfigError
 from bnexp.experiment import prepare
 from bnexp.run import run_together
 from bnexp.studies.conduct import status
+from bnexp.text import harmless_streams, say
 from bnexp.training.progress import Silence, reporter
 
 SHOWING = ("--cfg", "--info", "--hydra-help", "--version")
@@ -89,7 +89,7 @@ def _obey(
     ``hydra.main`` would look into the user's folder last, and take all of Hydra's own part from it.
     """
     if "--version" in flags:
-        print(f"Hydra {hydra.__version__}")
+        say(f"Hydra {hydra.__version__}")
         return
     words = list(overrides)
     app = Hydra(task_name="bnexp", config_loader=config_loader(folders))
@@ -116,6 +116,7 @@ def _show_help(app: Hydra, words: list[str]) -> None:
     app.hydra_help(None, parser, Namespace(overrides=words))
 
 
+@harmless_streams()
 def train_job(config: DictConfig) -> tuple[str | ConfigError, float | None]:
     """Train one run or its replicas, in this process or a launcher's worker.
 
@@ -134,11 +135,11 @@ def train_job(config: DictConfig) -> tuple[str | ConfigError, float | None]:
         words: Any = OmegaConf.to_container(hydra_config.overrides.task, resolve=False)
         error = problem if isinstance(problem, ConfigError) else explain(problem, words)
         if hydra_config.mode is RunMode.MULTIRUN:
-            print(f"bnexp: {error}", file=sys.stderr)
+            say(*(f"bnexp: {line}" for line in error.lines), error=True)
         return error, None
     for experiment, result in zip(prepared, results, strict=True):
         if hydra_config.mode is RunMode.MULTIRUN or len(prepared) > 1:
-            print(result_line(experiment.name, result), flush=True)
+            say(result_line(experiment.name, result))
         else:
             print_result(experiment.path, result)
     statuses = [result["status"] for result in results]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from bnexp.cli.flags import HYDRA, parse, user_dirs
 from bnexp.cli.termination import sigterm_raises
 from bnexp.errors import Terminated
 from bnexp.garbage import importing
+from bnexp.text import say
 from bnexp.workers import warmed_up
 
 
@@ -32,7 +32,7 @@ def run(arguments: Sequence[str]) -> int:
                     return train_all(overrides, folders)
             return train_one(overrides, folders)
     except (KeyboardInterrupt, Terminated):
-        print(f"interrupted; {_how_to_go_on(overrides)}", file=sys.stderr)
+        say(f"interrupted; {_how_to_go_on(overrides)}", error=True)
         raise
 
 

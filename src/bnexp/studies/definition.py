@@ -58,7 +58,7 @@ def parse_study(name: str, description: str, node: Any) -> Study:
     """
     lines = [*_key_mistakes(node)]
     if lines:
-        raise ConfigError("\n".join(f"study {name}: {line}" for line in lines))
+        raise ConfigError(*(f"study {name}: {line}" for line in lines))
     factors = {str(factor): _levels(str(factor), levels, lines) for factor, levels in node.get("factors", {}).items()}
     arms = [*_literal_arms(node.get("arms", {}), lines), *_crossed_arms(factors, node.get("exclude", []), lines)]
     labels = [arm.label for arm in arms]
@@ -74,7 +74,7 @@ def parse_study(name: str, description: str, node: Any) -> Study:
     settings = {str(key): _words(f"settings.{key}", value, lines) for key, value in node.get("settings", {}).items()}
     base = _words("base", node.get("base", []), lines)
     if lines:
-        raise ConfigError("\n".join(f"study {name}: {line}" for line in lines))
+        raise ConfigError(*(f"study {name}: {line}" for line in lines))
     return Study(
         name=name,
         description=description,

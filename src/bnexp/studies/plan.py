@@ -169,7 +169,7 @@ def _plan_arm(arm: Arm, words: tuple[str, ...], seeds: int, user_dirs: Sequence[
         composed = compose_seeds(words, range(seeds), user_dirs)
         jobs, experiment = plan_runs([(*words, f"seed={seed}") for seed in range(seeds)], composed)
     except ConfigError as error:
-        raise ConfigError(f"arm {arm.label}: {error}") from error
+        raise ConfigError(*(f"arm {arm.label}: {line}" for line in error.lines)) from error
     dataset = experiment.dataset
     num_parameters = sum(parameter.numel() for parameter in experiment.model.parameters())
     chance = float(dataset.train.labels.bincount().max()) / len(dataset.train)
