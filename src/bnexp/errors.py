@@ -9,9 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from bnexp.text import printable
+
 
 class ConfigError(ValueError):
-    """A value that a user chose cannot work; the message says which, why, and what to write instead."""
+    """A value that a user chose cannot work; the message says which, why, and what to write instead.
+
+    Attributes:
+        lines: a line for each mistake. What is not printable in the values that it names is written out.
+    """
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__(*lines)
+        self.lines = tuple(map(printable, lines))
+
+    def __str__(self) -> str:
+        """Return the lines."""
+        return "\n".join(self.lines)
 
 
 class Terminated(BaseException):

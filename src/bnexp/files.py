@@ -17,12 +17,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-_SAFELY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_AT_ONCE = os.O_NONBLOCK | os.O_CLOEXEC
+_SAFELY = _AT_ONCE | os.O_NOFOLLOW
 
 
-def read_bytes(path: Path) -> bytes:
-    """Return the content of a plain file."""
-    with os.fdopen(_opened(path, os.O_RDONLY), "rb") as file:
+def read_bytes(path: Path, *, follow: bool = False) -> bytes:
+    """Return the content of a plain file; with ``follow``, also of one that a link leads to."""
+    with os.fdopen(_opened(path, os.O_RDONLY, follow=follow), "rb") as file:
         return file.read()
 
 
@@ -78,25 +79,28 @@ def make_folder(path: Path, below: Path) -> None:
         place = place / part
         with suppress(FileExistsError):
             place.mkdir()
-        if not stat.S_ISDIR(place.lstat().st_mode):
-            raise _refusal(place)
+        mode = place.lstat().st_mode
+        if not stat.S_ISDIR(mode):
+            raise _refusal(place, mode)
 
 
-def _opened(path: Path, flags: int) -> int:
+def _opened(path: Path, flags: int, *, follow: bool = False) -> int:
     try:
-        descriptor = os.open(str(path), flags | _SAFELY, 0o666)
+        descriptor = os.open(str(path), flags | (_AT_ONCE if follow else _SAFELY), 0o666)
     except OSError as error:
         # ENXIO: nobody reads the FIFO, or it is a socket.
-        raise (_refusal(path) if error.errno in (errno.ELOOP, errno.ENXIO) else error) from error
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise _refusal(path, path.lstat().st_mode) from error
+        raise
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
         return descriptor
     os.close(descriptor)
-    raise _refusal(path)
+    raise _refusal(path, mode)
 
 
-def _refusal(path: Path) -> OSError:
+def _refusal(path: Path, mode: int) -> OSError:
     """What is no plain file, in words."""
-    mode = path.lstat().st_mode
     kinds = (
         (stat.S_ISLNK, errno.ELOOP, "is a symbolic link, which is not followed"),
         (stat.S_ISDIR, errno.EISDIR, "is a folder"),

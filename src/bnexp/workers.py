@@ -20,6 +20,7 @@ from types import FrameType
 from typing import Any
 
 from bnexp.errors import Terminated
+from bnexp.text import make_streams_harmless
 
 Run = tuple[dict[str, Any], Mapping[str, str]]
 """A composed configuration, and the name of the choice of each group."""
@@ -125,6 +126,7 @@ def _serve(connection: Connection, at_a_time: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; it is for the parent to stop its workers
     signal.signal(signal.SIGTERM, _terminate)
     threading.Thread(target=_die_with_parent, daemon=True).start()
+    make_streams_harmless()
     from bnexp.training.device import share_machine
 
     with suppress(EOFError, Terminated):

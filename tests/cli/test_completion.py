@@ -163,7 +163,7 @@ def test_the_real_groups_are_completed_without_anything_heavy_in_good_time() -> 
 
 def test_every_real_group_of_a_run_is_offered() -> None:
     offered = {word.rstrip("=.") for word in candidates(["bnexp", "train"], "")}
-    assert offered >= set(listing.defaults([config_dir()])) & set(groups([config_dir()]))
+    assert offered >= set(listing.defaults()) & set(groups([config_dir()]))
 
 
 # How to start each, and what to type first: load the completion, let Ctrl-T write the line as it stands into a file.

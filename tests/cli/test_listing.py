@@ -11,6 +11,7 @@ import pytest
 
 from bnexp.cli import listing
 from bnexp.cli.main import main
+from bnexp.config.choice_file import read_choice
 from bnexp.config.folder import choices, config_dir, groups
 
 TRAIN = """\
@@ -149,21 +150,21 @@ def test_a_mistake_gets_one_line(words: list[str], message: str, capsys: pytest.
 
 
 @pytest.mark.usefixtures("configs")
-def test_a_users_folder_adds_groups_and_choices_and_goes_before_bnexps_own(
+def test_a_users_folder_adds_choices_to_bnexps_groups_and_goes_before_bnexps_own(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mine = write(
         tmp_path / "mine",
         {"norm/mine.yaml": "# My own\n", "norm/none.yaml": "# Mine too\n", "extra/x.yaml": "a: 1\n# Of b\nb: 2\n"},
     )
-    assert "extra        1  -\n" in printed(capsys, "--config-dir", str(mine))
+    assert "extra" not in printed(capsys, "--config-dir", str(mine))  # no run has such a group
     assert printed(capsys, "norm", f"--config-dir={mine}").splitlines() == [
         "  batch  Batch norm: one mean and variance per channel",
         "  mine   My own",
         "* none   Mine too",
     ]
-    assert printed(capsys, "extra", "-cd", str(mine)) == "  x\n"
-    assert printed(capsys, "extra", "x", "-cd", str(mine)) == "extra=x:\n\na: 1\n# Of b\nb: 2\n"
+    assert printed(capsys, "norm", "mine", "-cd", str(mine)) == "norm=mine: My own\n"
+    assert "extra: there is no such group" in mistake(capsys, "extra", "-cd", str(mine))
 
 
 @pytest.mark.usefixtures("configs")
@@ -205,7 +206,7 @@ def test_every_real_choice_describes_itself_and_every_default_exists() -> None:
         for name, path in choices(folders, group).items():
             assert listing.description(path), path
             assert listing.one_choice(folders, group, name, None)
-    for group, choice in listing.defaults(folders).items():
+    for group, choice in listing.defaults().items():
         assert choice in choices(folders, group), f"{group}={choice}"
 
 
@@ -213,7 +214,7 @@ def test_every_real_choice_describes_itself_and_every_default_exists() -> None:
 def test_every_choice_that_is_bnexps_own_has_a_formula_and_a_source(group: str) -> None:
     folders = [config_dir()]
     for name, path in choices(folders, group).items():
-        if not listing.read(path)["_target_"].startswith("torch."):
+        if not read_choice(path)["_target_"].startswith("torch."):
             lines = listing.one_choice(folders, group, name, None)
             assert [line for line in lines if re.match(r"Formula: .", line)], name
             assert [line for line in lines if re.match(r"Source: .", line)], name

@@ -46,9 +46,9 @@ WRONG = {
     "optimizer.lr=-1": "optimizer.lr=-1 must be greater than 0",
     "optimizer.lr=nan": "optimizer.lr=nan must be finite and greater than 0",
     "optimizer.lr=inf": "optimizer.lr=inf must be finite and greater than 0",
-    "init._target_=[a]": "init._target_=[a] is outside the packages that a config may call",
-    "init._target_=null": "init._target_=null is outside the packages that a config may call",
-    "init._target_={a:1}": "is outside the packages that a config may call",
+    "init._target_=[a]": "init._target_=[a] is outside what a config may call",
+    "init._target_=null": "init._target_=null is outside what a config may call",
+    "init._target_={a:1}": "is outside what a config may call",
     "model=mlp norm=batch evaluation.statistics=batch evaluation.batch_size=71": (
         "evaluation.batch_size=71 makes a batch of 1 of the 143 validation examples"
     ),
@@ -216,7 +216,7 @@ def test_a_target_outside_the_allowed_packages_is_refused(target: str, bnexp, tm
     (tmp_path / "mine" / "norm").mkdir(parents=True)
     (tmp_path / "mine" / "norm" / "evil.yaml").write_text(f"_target_: {target}\ncommand: touch canary\n")
     done = bnexp("train", "--config-dir", "mine", "norm=evil")
-    assert_refused(done, f"norm._target_={target} is outside the packages that a config may call")
+    assert_refused(done, f"norm._target_={target} is outside what a config may call")
     assert not (tmp_path / "canary").exists()
     assert not (tmp_path / "outputs").exists()
 

@@ -12,6 +12,7 @@ from typing import Any
 from bnexp.analysis.runs import Run
 from bnexp.config.targets import NUM_INJECTED, is_numeric, parameters, show
 from bnexp.errors import ConfigError, did_you_mean
+from bnexp.text import printable
 from bnexp.training.settings import Settings
 
 SEED = "seed"
@@ -167,11 +168,6 @@ def find_arm(arms: Sequence[Arm], text: str) -> Arm:
 def word(key: str, value: object) -> str:
     """Write a setting as on the command line, without characters that could disturb a terminal or a table."""
     return printable(f"{key}={show(value)}")
-
-
-def printable(text: str) -> str:
-    """Escape control characters, line breaks among them."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def same(one: object, other: object) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from bnexp.analysis.arms import Arm, printable
+from bnexp.analysis.arms import Arm
 from bnexp.analysis.statistics.seeds_needed import ALPHA, seeds_to_decide
 from bnexp.analysis.statistics.verdict import EXPLORATORY_BELOW, HOPELESS_ABOVE
 from bnexp.analysis.table import Comparison, Row, signed
+from bnexp.text import printable
 
 ENVIRONMENT = ("bnexp", "torch", "device_name", "threads")
 """What of a run's surroundings can change its numbers."""

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
+
+from bnexp.console import Console
 
 GAP = 2
 
@@ -49,7 +50,7 @@ def console(*, wraps: bool) -> Console:
     # With its width given, since rich takes any dumb terminal for one of 80 columns.
     width = shutil.get_terminal_size().columns
     soft_wrap = not (wraps and sys.stdout.isatty())
-    return Console(highlight=False, markup=False, emoji=False, soft_wrap=soft_wrap, width=width)
+    return Console(soft_wrap=soft_wrap, width=width)
 
 
 def print_columns(to: Console, columns: Sequence[Column], elsewhere: str) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from rich.console import Console
 from rich.table import Column, Table
 
+from bnexp.console import Console
 from bnexp.training.record import FINISHED, RunFolder
 from bnexp.training.seal import DAMAGED, read_result
 
@@ -55,10 +55,10 @@ def print_result(path: Path, result: Mapping[str, Any]) -> None:
     """Print a run's result as a table, where it lies, and what can be done with it."""
     console = _console()
     if result["status"] == "running":
-        console.print(f"another process is training this run: {path}", markup=False)
+        console.print(f"another process is training this run: {path}")
         return
     if result["status"] == "failed":
-        console.print(f"failed: {result['error']}\ntraceback: {path / 'traceback.txt'}", markup=False)
+        console.print(f"failed: {result['error']}", f"traceback: {path / 'traceback.txt'}", sep="\n")
         return
     metrics = result["metrics"]
     table = Table("split", "accuracy", "loss", title=f"{path.parent.name}, seed {result['seed']}: {result['status']}")
@@ -77,8 +77,8 @@ def print_result(path: Path, result: Mapping[str, Any]) -> None:
         times = f"{seconds['total']:.1f} s ({seconds['train']:.1f} s training)"
         console.print(f"{_counted(result['steps'], 'step')}, {_counted(result['epochs'], 'epoch')} in {times}")
     _print_notes(console, [result])
-    console.print(f"run folder: {path}", markup=False)
-    console.print(f"next:       bnexp dashboard {path.parent.parent}", markup=False)
+    console.print(f"run folder: {path}")
+    console.print(f"next:       bnexp dashboard {path.parent.parent}")
 
 
 def print_summary(planned: Sequence[Planned], folder: Path) -> None:
@@ -103,7 +103,7 @@ def print_summary(planned: Sequence[Planned], folder: Path) -> None:
     console.print(table)
     _print_notes(console, every)
     if any(result["status"] in FINISHED for result in every):
-        console.print(f"next:       bnexp compare {folder}", markup=False)
+        console.print(f"next:       bnexp compare {folder}")
 
 
 def _counts(results: Sequence[Mapping[str, Any]], statuses: Sequence[str]) -> str:
@@ -130,12 +130,12 @@ def _counted(number: float, noun: str) -> str:
 def _print_notes(console: Console, results: Sequence[Mapping[str, Any]]) -> None:
     """Say once what loaders and initializers did that was not asked for in so many words."""
     for note in dict.fromkeys(note for result in results for note in result.get("notes", [])):
-        console.print(f"note: {note}", markup=False)
+        console.print(f"note: {note}")
 
 
 def _console() -> Console:
     """A file or pipe has no width: a table there must not be cut to that of some terminal."""
-    return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
+    return Console(soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 
 
 def _varying(arm: tuple[str, ...], arms: Sequence[tuple[str, ...]]) -> list[str]:

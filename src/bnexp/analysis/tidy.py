@@ -7,9 +7,10 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bnexp.analysis.arms import SEED, Arm, place, printable
+from bnexp.analysis.arms import SEED, Arm, place
 from bnexp.analysis.runs import Run
 from bnexp.config.targets import show
+from bnexp.text import printable
 
 FORMULA = ("=", "+", "-", "@")
 """With these a spreadsheet begins a formula."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bnexp.cli.flags import CONFIG_DIR, Flag, parse, user_dirs
 from bnexp.errors import ConfigError
+from bnexp.text import say
 
 if TYPE_CHECKING:
     from torch import nn
@@ -84,10 +85,10 @@ def run(arguments: Sequence[str]) -> int:
     least = baselines(experiment.dataset.train, experiment.dataset.val)
     checks = _checks(experiment, data)
     if "--json" in flags:
-        print(json.dumps(_as_json(experiment, data, least, checks, pictures), indent=2))
+        say(*json.dumps(_as_json(experiment, data, least, checks, pictures), indent=2).splitlines())
     else:
-        print(*_lines(experiment, data, least, checks), sep="\n")
-        print(f"examples: {' '.join(map(str, pictures))}", file=sys.stderr)
+        say(*_lines(experiment, data, least, checks))
+        say(f"examples: {' '.join(map(str, pictures))}", error=True)
     return 0 if all(check.passed for check in checks) else 1
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from bnexp.cli.compare import existing_folders
 from bnexp.cli.flags import Flag, parse
 from bnexp.errors import ConfigError
+from bnexp.text import say
 
 if TYPE_CHECKING:
     from bnexp.analysis.removal import Removable
@@ -50,17 +51,17 @@ def run(arguments: Sequence[str]) -> int:
     paths = [path for word in words for path in existing_folders(word)]
     found = find_removable(paths, [kind for kind in KINDS if f"--{kind}" in flags] or UNASKED)
     if not found:
-        print("nothing to remove")
+        say("nothing to remove")
         return 0
     for one in found:
-        print(f"{one.kind:<11}  {size(one.num_bytes):>8}  {one.path}")
+        say(f"{one.kind:<11}  {size(one.num_bytes):>8}  {one.path}")
     if "--yes" not in flags and not _agreed(found):
-        print("nothing was removed")
+        say("nothing was removed")
         return 0
     problems = [line for one in found if (line := remove(one)) is not None]
     for line in problems:
-        print(line, file=sys.stderr)
-    print(f"removed {len(found) - len(problems)} of {len(found)}")
+        say(line, error=True)
+    say(f"removed {len(found) - len(problems)} of {len(found)}")
     return 1 if problems else 0
 
 
@@ -78,5 +79,5 @@ def _agreed(found: Sequence[Removable]) -> bool:
     if not sys.stdin.isatty():
         raise ConfigError("clean: there is no terminal to ask at; add --yes to remove these")
     total = size(sum(one.num_bytes for one in found))
-    print(f"Remove these {len(found)} ({total})? [y/N] ", end="", flush=True)
+    say(f"Remove these {len(found)} ({total})? [y/N] ", end="")
     return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bnexp.atomic import write_atomically
 from bnexp.cli.flags import Flag, parse
-from bnexp.cli.listing import defaults, search_path
+from bnexp.cli.listing import defaults
 from bnexp.errors import ConfigError, did_you_mean
+from bnexp.text import say
 
 if TYPE_CHECKING:
     from bnexp.analysis.arms import Arm
@@ -80,7 +81,8 @@ def run(arguments: Sequence[str]) -> int:
     if "--plot" in flags:
         _plot(flags["--plot"], arms)
     if "--json" in flags:
-        print(json.dumps(_as_json(comparison, found), indent=2, default=str))  # YAML has dates, JSON has none
+        content = _as_json(comparison, found)
+        say(*json.dumps(content, indent=2, default=str).splitlines())  # YAML has dates, JSON has none
     elif flags.get("--csv") != "-":
         show(comparison, found.others, is_pooled="--by" in flags)
     return 0
@@ -110,7 +112,7 @@ def _joined(arguments: Sequence[str]) -> list[str]:
 
 def _read(words: Sequence[str]) -> _Found:
     """Read the runs and name on standard error what had to be left out."""
-    from bnexp.analysis.arms import distinct, printable
+    from bnexp.analysis.arms import distinct
     from bnexp.analysis.multirun import with_listed_runs
     from bnexp.analysis.runs import find_runs
     from bnexp.cli.comparison import counted
@@ -120,7 +122,7 @@ def _read(words: Sequence[str]) -> _Found:
     finished, copies = distinct(run for run in runs if run.status in FINISHED)
     others = Counter(run.status for run in runs if run.status not in FINISHED)
     for line in left_out + copies:
-        print(f"left out: {printable(line)}", file=sys.stderr)
+        say(f"left out: {line}", error=True)
     if not finished:
         counts = f" ({counted(others)})" if others else ""
         raise ConfigError(f"{' '.join(words)}: no finished run{counts}; train something first (bnexp train)")
@@ -148,7 +150,7 @@ def _arms(runs: Sequence[Run], keys: str | None) -> list[Arm]:
     from bnexp.analysis.arms import by_configuration, by_values, in_order
 
     arms = by_configuration(runs) if keys is None else by_values(runs, keys.split(","))
-    return in_order(arms, defaults(search_path({})))
+    return in_order(arms, defaults())
 
 
 def _write_csv(target: str, arms: Sequence[Arm]) -> None:
@@ -165,19 +167,18 @@ def _write_csv(target: str, arms: Sequence[Arm]) -> None:
 
 
 def _plot(prefix: str, arms: Sequence[Arm]) -> None:
-    from bnexp.analysis.arms import printable
     from bnexp.analysis.curves import draw, drawable, save
 
     drawn, left_out = drawable(arms)
     for line in left_out:
-        print(f"not drawn: {printable(line)}", file=sys.stderr)
+        say(f"not drawn: {line}", error=True)
     if not drawn:
         raise ConfigError(f"--plot={prefix}: no run has evaluations to draw")
     try:
         pictures = save(draw(drawn), Path(prefix.removesuffix(".png").removesuffix(".svg")))
     except OSError as error:
         raise ConfigError(f"--plot={prefix}: cannot be written ({error.strerror})") from error
-    print(f"curves: {' '.join(map(str, pictures))}", file=sys.stderr)
+    say(f"curves: {' '.join(map(str, pictures))}", error=True)
 
 
 def _as_json(comparison: Comparison, found: _Found) -> dict[str, Any]:

@@ -7,16 +7,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
-from bnexp.analysis.arms import Arm, common, differing, incidental, pooled, printable, same, word
+from bnexp.analysis.arms import Arm, common, differing, incidental, pooled, same, word
 from bnexp.analysis.caveats import caveats
 from bnexp.analysis.runs import Run
 from bnexp.analysis.table import Comparison, cells
-from bnexp.cli.listing import parts, read, search_path
+from bnexp.cli.listing import parts, search_path
 from bnexp.config import targets
+from bnexp.config.choice_file import read_choice
 from bnexp.config.folder import choices, groups
+from bnexp.console import Console
+from bnexp.text import printable
 
 SIDES = "<>><<>"
 """Towards which side the columns are aligned."""
@@ -31,7 +33,7 @@ def show(comparison: Comparison, others: Mapping[str, int], *, is_pooled: bool) 
         is_pooled: whether an arm pools several configurations.
     """
     is_terminal = sys.stdout.isatty()
-    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=not is_terminal)
+    console = Console(soft_wrap=not is_terminal)
     arms = [row.arm for row in comparison.rows]
     console.print(*_context(arms, others, is_pooled=is_pooled), "", sep="\n")
     if is_terminal:
@@ -81,7 +83,7 @@ def _brought(group: str, choice: str) -> dict[str, Any]:
     folders = search_path({})
     if group not in groups(folders) or choice not in choices(folders, group):
         return {}
-    return {key: value for file in reversed(parts(folders, group, choice)) for key, value in read(file).items()}
+    return {key: value for file in reversed(parts(folders, group, choice)) for key, value in read_choice(file).items()}
 
 
 def _variety(found: Mapping[str, Sequence[Any]]) -> str:

@@ -12,12 +12,15 @@ from bnexp.cli.compare import FLAGS as COMPARE
 from bnexp.cli.flags import CONFIG_DIR, HYDRA, SUMMARY, Flag, parse
 from bnexp.cli.inspect import FLAGS as INSPECT
 from bnexp.cli.landscape import FLAGS as LANDSCAPE
-from bnexp.cli.listing import defaults, parts, primary, read, search_path
+from bnexp.cli.listing import defaults, parts, primary, search_path
 from bnexp.cli.main import COMMANDS
 from bnexp.cli.status import FLAGS as STATUS
 from bnexp.cli.study import FLAGS as STUDY
+from bnexp.config.choice_file import read_choice
 from bnexp.config.folder import choices, groups
+from bnexp.config.yaml_file import read_mapping
 from bnexp.errors import ConfigError
+from bnexp.text import say
 
 HELP = """\
 usage: bnexp completion bash|zsh
@@ -74,9 +77,9 @@ def run(arguments: Sequence[str]) -> int:
     match list(arguments):
         case ["--query", index, "--", *words]:
             for word in candidates(words[: int(index)], words[int(index)]):
-                print(word)
+                say(word)
         case [shell] if shell in SCRIPTS:
-            print(SCRIPTS[shell], end="")
+            say(*SCRIPTS[shell].splitlines())
         case _:
             raise ConfigError(
                 f"{' '.join(['completion', *arguments])}: name the shell; write bnexp completion bash or zsh"
@@ -138,20 +141,20 @@ def _overrides(arguments: Sequence[str], current: str, flags: Sequence[Flag]) ->
 
 
 def _first_words(folders: Sequence[Path]) -> Iterator[str]:
-    chosen = defaults(folders)
+    chosen = defaults()
     for group in chosen:
         # A group of one leaves nothing to choose, only values to set.
         yield f"{group}=" if len(choices(folders, group)) > 1 else f"{group}."
-    own = read(primary(folders))
+    own = read_mapping(primary())
     yield from (f"{key}=" for key in own if key not in ("defaults", "hydra"))
 
 
 def _keys(folders: Sequence[Path], overrides: Sequence[str], group: str) -> Iterator[str]:
     """Yield the keys of ``group``, for the choices of it that the command line names, or for the default."""
     named = [word.removeprefix(f"{group}=") for word in overrides if word.startswith(f"{group}=")]
-    chosen = named[-1] if named else defaults(folders).get(group, "")
+    chosen = named[-1] if named else defaults().get(group, "")
     files = [file for choice in chosen.split(",") for file in parts(folders, group, choice)]
-    keys = {key for file in files for key in _leaves(read(file), group)}
+    keys = {key for file in files for key in _leaves(read_choice(file), group)}
     yield from (f"{key}=" for key in sorted(keys))
 
 
@@ -184,7 +187,7 @@ def _study(arguments: Sequence[str], current: str) -> list[str]:
     if not names and "=" not in current:
         return list(known)
     if names and current.startswith("setting="):
-        return [f"setting={name}" for name in read(known[names[0]]).get("settings", {})]
+        return [f"setting={name}" for name in read_mapping(known[names[0]], hydras_numbers=False).get("settings", {})]
     own = [] if "=" in current else ["seeds=", "setting=", "target="]
     return [*own, *(word for word in _overrides(words, current, STUDY) if word != "seed=")]
 
@@ -197,7 +200,7 @@ def _compare(arguments: Sequence[str], current: str) -> list[str]:
         return []
     folders = search_path({})
     group, dot, _ = current.partition(".")
-    return [key.rstrip("=") for key in _keys(folders, [], group)] if dot else list(defaults(folders))
+    return [key.rstrip("=") for key in _keys(folders, [], group)] if dot else list(defaults())
 
 
 def _unfinished(arguments: Sequence[str], flags: Sequence[Flag]) -> Flag | None:

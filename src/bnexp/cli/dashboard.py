@@ -17,6 +17,7 @@ from typing import NoReturn
 
 from bnexp.cli.flags import Flag, parse
 from bnexp.errors import ConfigError
+from bnexp.text import say
 
 HELP = """\
 usage: bnexp dashboard [PATH] [--port N]
@@ -105,12 +106,12 @@ def _serve(folder: Path, port: int) -> int:
         while server.poll() is None and not _answers(port):
             time.sleep(POLL_SECONDS)
         if server.poll() is None:
-            print(f"TensorBoard shows {folder} at http://{LOOPBACK}:{port}/ (Ctrl-C ends it)", flush=True)
+            say(f"TensorBoard shows {folder} at http://{LOOPBACK}:{port}/ (Ctrl-C ends it)")
         server.wait()
     finally:
         _stop(server)
         listener.join(GRACE_SECONDS)
-    print("bnexp: TensorBoard ended; the last that it said:", *said, sep="\n", file=sys.stderr)
+    say("bnexp: TensorBoard ended; the last that it said:", *said, error=True)
     return 1
 
 
@@ -130,7 +131,7 @@ def _pass_on_errors(server: subprocess.Popen[str], said: deque[str]) -> None:
     for line in server.stderr:
         said.append(line.rstrip())
         if _ERROR.match(line):
-            print(line, end="", file=sys.stderr, flush=True)
+            say(line.rstrip(), error=True)
 
 
 def _stop(server: subprocess.Popen[str]) -> None:

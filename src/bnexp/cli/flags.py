@@ -1,4 +1,4 @@
-"""The flags of a command line: which there are, which take a value, and the order in which Hydra wants them."""
+"""The flags of a command line: which there are, and which take a value."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bnexp.config.folder import config_dir, groups
-from bnexp.config.yaml_size import check_sizes
 from bnexp.errors import ConfigError, did_you_mean
 
 
@@ -27,6 +26,9 @@ class Flag(NamedTuple):
     alone: str | None = None
 
 
+NOT_CHOICES = ("train.yaml", "hydra")
+"""What Hydra would take from a config folder, and may be no stranger's: the primary configuration, and Hydra's own."""
+
 CONFIG_DIR = Flag(("--config-dir", "-cd"), "DIR")
 
 HYDRA = (
@@ -36,11 +38,7 @@ HYDRA = (
     Flag(("--resolve",)),
     Flag(("--package", "-p"), "PACKAGE"),
     CONFIG_DIR,
-    Flag(("--config-name", "-cn"), "NAME"),
-    Flag(("--config-path", "-cp"), "DIR"),
     Flag(("--info", "-i"), "PART", ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"), "all"),
-    Flag(("--experimental-rerun",), "FILE"),
-    Flag(("--shell-completion", "-sc")),
     Flag(("--hydra-help",)),
     Flag(("--help", "-h")),
     Flag(("--version",)),
@@ -76,18 +74,6 @@ flags (anywhere among the words):
 def help_text() -> str:
     """Return what ``bnexp train --help`` prints."""
     return TRAIN_HELP.format(groups=" ".join(group for group in groups([config_dir()]) if group != "study"))
-
-
-def flags_first(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments of ``bnexp train`` with the flags, spelt in full, before the overrides.
-
-    Hydra's parser fails where overrides stand on both sides of a flag.
-
-    Raises:
-        ConfigError: a flag is unknown, lacks its value, or has one that it does not take.
-    """
-    found, overrides = parse(arguments, HYDRA, "train")
-    return [*(f"{name}={value}" if value else name for name, value in found.items()), *overrides]
 
 
 def parse(arguments: Sequence[str], flags: Sequence[Flag], command: str) -> tuple[dict[str, str], list[str]]:
@@ -127,7 +113,12 @@ def user_dirs(flags: Mapping[str, str]) -> list[Path]:
     folder = Path(flags["--config-dir"])
     if not folder.is_dir():
         raise ConfigError(f"--config-dir={folder}: no such folder")
-    check_sizes(folder)
+    for name in NOT_CHOICES:
+        if (folder / name).exists():
+            raise ConfigError(
+                f"{folder / name}: a config folder gives choices of bnexp's groups, GROUP/CHOICE.yaml, and not {name}; "
+                "move it elsewhere, and write what it says on the command line"
+            )
     return [folder]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bnexp.cli.flags import CONFIG_DIR, Flag, parse, user_dirs
 from bnexp.errors import ConfigError
+from bnexp.text import say
 
 if TYPE_CHECKING:
     from bnexp.analysis.arms import Arm
@@ -113,7 +113,7 @@ def _print_json(found: Sequence[Inspected], *, is_multirun: bool) -> None:
     from bnexp.training.record import finite
 
     arms = [{"arm": one.arm.label, **as_json(one)} for one in found]
-    print(json.dumps(finite({"arms": arms} if is_multirun else as_json(found[0])), indent=2))
+    say(*json.dumps(finite({"arms": arms} if is_multirun else as_json(found[0])), indent=2).splitlines())
 
 
 def varied(jobs: Sequence[Sequence[str]]) -> list[list[str]]:
@@ -160,4 +160,4 @@ def _plot(prefix: str, found: Sequence[Inspected]) -> None:
         pictures = save(figure, Path(prefix.removesuffix(".png").removesuffix(".svg")))
     except OSError as error:
         raise ConfigError(f"--plot={prefix}: cannot be written ({error.strerror})") from error
-    print(f"plot: {' '.join(map(str, pictures))}", file=sys.stderr)
+    say(f"plot: {' '.join(map(str, pictures))}", error=True)

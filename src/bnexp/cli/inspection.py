@@ -31,7 +31,8 @@ def show_arms(found: Sequence[Inspected]) -> None:
     terminal = console(wraps=True)
     print_columns(terminal, arm_columns(found), ELSEWHERE)
     for inspected in found:
-        terminal.print(f"\n{inspected.arm.label}", style="bold")
+        terminal.print()
+        terminal.print(inspected.arm.label, style="bold")
         terminal.print(*(f"note: {note}" for note in inspected.notes), sep="\n", end="\n" if inspected.notes else "")
         terminal.print(*_diagnosis(inspected), sep="\n")
 

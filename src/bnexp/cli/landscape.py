@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from bnexp.atomic import write_atomically
 from bnexp.cli.compare import existing_folders
 from bnexp.cli.flags import Flag, parse
-from bnexp.cli.listing import defaults, search_path
+from bnexp.cli.listing import defaults
 from bnexp.errors import ConfigError
 from bnexp.ranges import Count, Natural, Positive, violation
+from bnexp.text import say
 
 if TYPE_CHECKING:
     from bnexp.analysis.landscape import Landscape, Survey
@@ -98,8 +98,8 @@ def run(arguments: Sequence[str]) -> int:
         pictures = save(draw(landscapes), prefix)
     except OSError as error:
         raise ConfigError(f"--plot={prefix}: cannot be written ({error.strerror})") from error
-    print(*_table(landscapes), sep="\n")
-    print(f"landscape: {' '.join(map(str, pictures))} {prefix}.csv", file=sys.stderr)
+    say(*_table(landscapes))
+    say(f"landscape: {' '.join(map(str, pictures))} {prefix}.csv", error=True)
     return 0
 
 
@@ -119,22 +119,22 @@ def _number(name: str, flags: Mapping[str, str]) -> float:
 
 def _runs(folders: Sequence[Path]) -> dict[str, Run]:
     """Read the runs and name them: by what tells their arms apart, and by their seeds where an arm has several."""
-    from bnexp.analysis.arms import by_configuration, distinct, in_order, printable
+    from bnexp.analysis.arms import by_configuration, distinct, in_order
     from bnexp.analysis.multirun import with_listed_runs
     from bnexp.analysis.runs import find_runs
 
     found, left_out = find_runs(with_listed_runs(folders))
     runs, copies = distinct(found)
     for line in copies:
-        print(f"left out: {printable(line)}", file=sys.stderr)
+        say(f"left out: {line}", error=True)
     if left_out:
         more = f" (and {len(left_out) - 1} more)" if len(left_out) > 1 else ""
-        raise ConfigError(f"{printable(left_out[0])}{more}; name runs that are whole")
+        raise ConfigError(f"{left_out[0]}{more}; name runs that are whole")
     if not runs:
         raise ConfigError(f"{' '.join(map(str, folders))}: no run; train something first (bnexp train)")
     if len(runs) > MOST_RUNS:
         raise ConfigError(f"{len(runs)} runs are too many for one picture; name {MOST_RUNS} at most")
-    arms = in_order(by_configuration(runs), defaults(search_path({})))
+    arms = in_order(by_configuration(runs), defaults())
     alone = Counter(run.result["fingerprint"] for run in runs)
     names = {}
     for arm in arms:
@@ -156,7 +156,7 @@ def _measured(runs: Mapping[str, Run], survey: Survey) -> list[Landscape]:
         except NotFiniteError as error:
             if len(runs) == 1:
                 raise
-            print(f"left out: {error}", file=sys.stderr)
+            say(f"left out: {error}", error=True)
     if not trained:
         raise ConfigError("landscape: the weights of none of these runs are finite; lower their learning rate")
     count = len(trained)

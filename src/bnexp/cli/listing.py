@@ -9,14 +9,14 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 import bnexp
 from bnexp.cli.flags import CONFIG_DIR, parse, user_dirs
+from bnexp.config.choice_file import read_choice
 from bnexp.config.folder import choices, config_dir, groups
+from bnexp.config.yaml_file import read_mapping, read_text
 from bnexp.errors import ConfigError, did_you_mean
+from bnexp.text import say
 
 HELP = """\
 usage: bnexp list [GROUP [CHOICE]] [--config-dir DIR]
@@ -55,7 +55,7 @@ def run(arguments: Sequence[str]) -> int:
         case [_, _, surplus, *_]:
             raise ConfigError(f"{surplus}: one word too many; write bnexp list [GROUP [CHOICE]]")
     # Whoever reads this through a pipe wants the lines alone.
-    print(*lines, *(["", footer] if width else []), sep="\n")
+    say(*lines, *(["", footer] if width else []))
     return 0
 
 
@@ -64,38 +64,30 @@ def search_path(flags: dict[str, str]) -> list[Path]:
     return [*user_dirs(flags), config_dir()]
 
 
-def primary(folders: Sequence[Path]) -> Path:
+def primary() -> Path:
     """Return the config file that a training run starts from."""
-    return next(path for folder in folders if (path := folder / "train.yaml").exists())
+    return config_dir() / "train.yaml"
 
 
-def defaults(folders: Sequence[Path]) -> dict[str, str]:
+def defaults() -> dict[str, str]:
     """Return the groups of a training run and the choice of each that is taken if none is named."""
-    entries = [entry for entry in read(primary(folders)).get("defaults", []) if isinstance(entry, dict)]
+    entries = [entry for entry in read_mapping(primary()).get("defaults", []) if isinstance(entry, dict)]
     pairs = [(str(key), str(choice)) for entry in entries for key, choice in entry.items()]
     return {key: choice for key, choice in pairs if not key.startswith("override ")}
 
 
-def read(path: Path) -> dict[str, Any]:
-    """Return the content of a YAML file; raises ConfigError where it is not valid."""
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
-
-
-def parts(folders: Sequence[Path], group: str, choice: str) -> list[Path]:
+def parts(folders: Sequence[Path], group: str, choice: str, above: frozenset[Path] = frozenset()) -> list[Path]:
     """Return the files that a choice is made of: its own, then those that its defaults list names."""
     path = next((file for folder in folders if (file := folder / group / f"{choice}.yaml").exists()), None)
-    if path is None:
+    if path is None or path in above:
         return []
-    bases = [entry for entry in read(path).get("defaults", []) if isinstance(entry, str) and entry != "_self_"]
-    return [path, *(file for base in bases for file in parts(folders, group, base))]
+    bases = [entry for entry in read_choice(path).get("defaults", []) if isinstance(entry, str) and entry != "_self_"]
+    return [path, *(file for base in bases for file in parts(folders, group, base, above | {path}))]
 
 
 def all_groups(folders: Sequence[Path]) -> list[str]:
     """Return a line per group, those of a training run first and in its order."""
-    chosen = defaults(folders)
+    chosen = defaults()
     found = groups(folders)
     names = [*(name for name in chosen if name in found), *(name for name in found if name not in chosen)]
     column = max(len(name) for name in ["group", *names])
@@ -106,7 +98,7 @@ def all_groups(folders: Sequence[Path]) -> list[str]:
 def one_group(folders: Sequence[Path], group: str, width: int | None) -> list[str]:
     """Return the choices of ``group`` with their descriptions, in lines of ``width`` characters (None: any)."""
     found = _known_group(folders, group)
-    default = defaults(folders).get(group)
+    default = defaults().get(group)
     column = max(map(len, found)) + 4
     lines = []
     for name, path in found.items():
@@ -128,7 +120,7 @@ def one_choice(folders: Sequence[Path], group: str, choice: str, width: int | No
         raise ConfigError(f"{choice}: the group {group} has no such choice{hint}")
     files = parts(folders, group, choice)
     about = [f"{group}={choice}: {description(files[0])}".rstrip()]
-    target = next((target for file in files if (target := read(file).get("_target_"))), None)
+    target = next((target for file in files if (target := read_choice(file).get("_target_"))), None)
     if target is not None:
         about += ["", target, *summary(docstring(target))]
     if width is not None:
@@ -150,7 +142,7 @@ def _wrapped(first: str, text: str, width: int, indent: int) -> list[str]:
 
 def _values(path: Path, *, told: bool) -> list[str]:
     """Return an empty line and the YAML lines that set values, without the description where it is ``told`` already."""
-    text = re.sub(r"^defaults:.*\n([ \t]*- .*\n)*", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    text = re.sub(r"^defaults:.*\n([ \t]*- .*\n)*", "", read_text(path), flags=re.MULTILINE)
     kept = [line for line in text.splitlines() if not line.startswith(("# @package", "_target_:", "_partial_:"))]
     if told and description(path):
         del kept[0]
@@ -159,7 +151,7 @@ def _values(path: Path, *, told: bool) -> list[str]:
 
 def description(path: Path) -> str:
     """Return the first comment line of a YAML file: what ``bnexp list`` says about the choice."""
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in read_text(path).splitlines():
         if not line.startswith("#"):
             return ""
         if not line.startswith("# @package"):

@@ -20,6 +20,8 @@ import bnexp
 from bnexp.cli.wrapping import fitted
 from bnexp.errors import ConfigError, Terminated, did_you_mean
 from bnexp.garbage import importing
+from bnexp.import_path import protect
+from bnexp.text import harmless_streams, make_streams_harmless, say
 
 
 class Command(NamedTuple):
@@ -59,9 +61,11 @@ def process() -> NoReturn:
 
     What Python does last, taking down one module after another, is left out: it takes PyTorch's half a second.
     """
+    protect()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without ± or × still gets the numbers
+    make_streams_harmless()  # to the very end: the traceback of an unforeseen error comes after everything else
     status = main()
     threading._shutdown()  # type: ignore[attr-defined]  # with the next line, all that others have left for the end
     atexit._run_exitfuncs()
@@ -77,11 +81,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     output has gone. Any other exception passes through with its traceback.
     """
     try:
-        status = _dispatch(list(sys.argv[1:] if argv is None else argv))
+        with harmless_streams():
+            status = _dispatch(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
         return status
     except ConfigError as error:
-        print(f"bnexp: {error}", file=sys.stderr)
+        first, *others = error.lines
+        say(f"bnexp: {first}", *others, error=True)
         return 2
     except KeyboardInterrupt:
         return 130
@@ -98,15 +104,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _dispatch(words: list[str]) -> int:
     name, *arguments = words or ["--help"]
     if name == "--version":
-        print(f"bnexp {bnexp.__version__}")
+        say(f"bnexp {bnexp.__version__}")
         return 0
     if name == "help" or name in HELP_WORDS:
-        print(fitted(_help(arguments[0]) if arguments else _overview()), end="")
+        say(*fitted(_help(arguments[0]) if arguments else _overview()).splitlines())
         return 0
     command = _command(name)
     # After `--` stand words that belong to somebody else's command line: the completion's question.
     if any(word in HELP_WORDS for word in takewhile(lambda word: word != "--", arguments)):
-        print(fitted(_help(name)), end="")
+        say(*fitted(_help(name)).splitlines())
         return 0
     with importing():
         module = import_module(command.module)

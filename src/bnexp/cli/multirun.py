@@ -15,6 +15,7 @@ from bnexp.studies.conduct import result, status
 from bnexp.studies.launch import launch_here, launch_together, runs_at_a_time
 from bnexp.studies.plan import Job, plan_runs
 from bnexp.studies.watch import display, watching
+from bnexp.text import say
 from bnexp.training.device import choose_device
 from bnexp.training.progress import reporter
 from bnexp.training.record import FINISHED
@@ -137,4 +138,4 @@ def _folder(job: Job) -> Path:
 
 
 def _tell(job: Job, result: dict[str, Any]) -> None:
-    print(result_line(f"{job.path.parent.name}/{job.path.name}", result), flush=True)
+    say(result_line(f"{job.path.parent.name}/{job.path.name}", result))

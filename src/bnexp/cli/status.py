@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 from bnexp.cli.compare import existing_folders
 from bnexp.cli.flags import Flag, parse
 from bnexp.errors import ConfigError
+from bnexp.text import say
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import RenderableType
 
     from bnexp.analysis.states import State
+    from bnexp.console import Console
 
 HELP = """\
 usage: bnexp status [PATH ...] [FLAGS]
@@ -60,9 +62,9 @@ def run(arguments: Sequence[str]) -> int:
     if not states:
         raise ConfigError(f"{' '.join(words or ['outputs'])}: no run; train something first (bnexp train)")
     if "--json" in flags:
-        print(json.dumps([as_json(state) for state in states], indent=2))
+        say(*json.dumps([as_json(state) for state in states], indent=2).splitlines())
     elif "--once" in flags or not sys.stdout.isatty():
-        print(*aligned([HEADER, *map(cells, states)]), counted(states), sep="\n")
+        say(*aligned([HEADER, *map(cells, states)]), counted(states))
     else:
         _watch(paths)
     return 0

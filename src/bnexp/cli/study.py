@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from bnexp.cli.termination import sigterm_raises
 from bnexp.config.folder import choices, config_dir
 from bnexp.errors import ConfigError, Terminated
 from bnexp.garbage import importing
+from bnexp.text import say
 from bnexp.workers import warmed_up
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _run(name: str, words: Sequence[str], folders: Sequence[Path]) -> int:
                 errors = conduct(jobs, launcher.launch, shown.say)
         except (KeyboardInterrupt, Terminated):
             done = sum(status(job) in FINISHED for job in plan.jobs)
-            print(f"stopped: {done} of {len(plan.jobs)} runs are done; the same command resumes", file=sys.stderr)
+            say(f"stopped: {done} of {len(plan.jobs)} runs are done; the same command resumes", error=True)
             raise
     evidence, damaged = read_evidence(plan)
     found = verdicts(plan.study.claims, evidence)
@@ -120,5 +120,5 @@ def _run(name: str, words: Sequence[str], folders: Sequence[Path]) -> int:
     write_curves(plan.folder, evidence)
     print_outcome(plan, evidence, found, errors | damaged)
     # Last: whatever becomes of the drawings, the numbers are on the disk and on the screen.
-    print(f"report: {write_report(Outcome(plan, evidence, found, errors | damaged, folders))}")
+    say(f"report: {write_report(Outcome(plan, evidence, found, errors | damaged, folders))}")
     return 1 if errors or damaged else 0

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from bnexp.cli.flags import SUMMARY, parse, user_dirs
+from bnexp.text import say
 
 if TYPE_CHECKING:
     from bnexp.signals.architecture import LayerSummary
@@ -57,11 +58,11 @@ def run(arguments: Sequence[str]) -> int:
     input_shape = network.dataset.input_shape
     layers = summarize(network.model, input_shape)
     if "--json" in flags:
-        print(json.dumps(as_json(layers, input_shape), indent=2))
+        say(*json.dumps(as_json(layers, input_shape), indent=2).splitlines())
     elif sys.stdout.isatty():
         _print_table(layers, input_shape)
     else:
-        print(*aligned(layers, input_shape), sep="\n")
+        say(*aligned(layers, input_shape))
     return 0
 
 
@@ -84,8 +85,9 @@ def aligned(layers: Sequence[LayerSummary], input_shape: tuple[int, ...]) -> lis
 
 def _print_table(layers: Sequence[LayerSummary], input_shape: tuple[int, ...]) -> None:
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
+
+    from bnexp.console import Console
 
     header, *rows, total = _cells(layers, input_shape, ",")
     table = Table(show_footer=True, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
@@ -94,7 +96,7 @@ def _print_table(layers: Sequence[LayerSummary], input_shape: tuple[int, ...]) -
         table.add_column(name, footer, justify="left" if index < 3 else "right", overflow="fold", no_wrap=index > 1)
     for row in rows:
         table.add_row(*row)
-    Console(highlight=False, markup=False, width=max(shutil.get_terminal_size().columns, 80)).print(table)
+    Console(width=max(shutil.get_terminal_size().columns, 80)).print(table)
 
 
 def _cells(layers: Sequence[LayerSummary], input_shape: tuple[int, ...], thousands: str) -> list[list[str]]:

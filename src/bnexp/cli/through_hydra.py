@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Mapping, Sequence
+from argparse import Namespace
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import _run_app, get_args_parser
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -19,28 +22,28 @@ from yaml import YAMLError
 from bnexp.analysis.multirun import note_run
 from bnexp.analysis.search import search_value
 from bnexp.analysis.summary import print_result, print_summary, result_line
-from bnexp.cli.flags import flags_first
+from bnexp.cli.flags import HYDRA
 from bnexp.cli.multirun import plan_multirun, planned
-from bnexp.config.compose import resolved_replicas
-from bnexp.config.explain import explain, mistake, refuse_hydra_targets
-from bnexp.config.folder import config_dir
+from bnexp.config.compose import config_loader, resolved_replicas
+from bnexp.config.explain import explain, mistake
+from bnexp.config.hydra_words import check_hydra_words
 from bnexp.errors import ConfigError
 from bnexp.experiment import prepare
 from bnexp.run import run_together
 from bnexp.studies.conduct import status
+from bnexp.text import harmless_streams, say
 from bnexp.training.progress import Silence, reporter
 from bnexp.training.seal import DAMAGED
 
-SHOWING = {"--cfg", "--info", "--hydra-help", "--version", "--shell-completion"}
+SHOWING = ("--cfg", "--info", "--hydra-help", "--version")
 """Flags that train nothing."""
 
 
-def run_through_hydra(
-    arguments: Sequence[str], flags: Mapping[str, str], overrides: Sequence[str], folders: Sequence[Path]
-) -> int:
+def run_through_hydra(flags: Mapping[str, str], overrides: Sequence[str], folders: Sequence[Path]) -> int:
     """Let Hydra do what the arguments ask for; return the exit status."""
-    refuse_hydra_targets(overrides)
-    jobs = plan_multirun(overrides, folders) if "--multirun" in flags and not SHOWING & flags.keys() else []
+    _refuse_contradictions(flags)
+    check_hydra_words(overrides)
+    jobs = plan_multirun(overrides, folders) if "--multirun" in flags else []
     outcomes: list[str | ConfigError] = []
 
     def task(config: DictConfig) -> float | None:
@@ -50,9 +53,10 @@ def run_through_hydra(
 
     # With its full errors on, Hydra raises instead of printing several lines and exiting with status 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    sys.argv = ["bnexp train", *flags_first(arguments)]
     try:
-        hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")(task)()
+        _obey(flags, overrides, folders, task)
+    except ConfigError:
+        raise
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise explain(error, overrides, folders) from error
     except (ValueError, TypeError) as error:  # what Hydra raises for `norm=null`, say
@@ -69,6 +73,51 @@ def run_through_hydra(
     return 1 if {"failed", "missing", DAMAGED} & set(map(str, outcomes)) else 0
 
 
+def _refuse_contradictions(flags: Mapping[str, str]) -> None:
+    found = [name for name in ("--run", "--multirun", *SHOWING) if name in flags]
+    if len(found) > 1:
+        raise ConfigError(f"{' '.join(found)}: each asks for something else; give one of them")
+    for name in ("--resolve", "--package"):
+        if name in flags and "--cfg" not in flags:
+            raise ConfigError(f"{name}: is about what --cfg shows; add --cfg job")
+
+
+def _obey(
+    flags: Mapping[str, str], overrides: Sequence[str], folders: Sequence[Path], task: Callable[[DictConfig], Any]
+) -> None:
+    """Do what ``hydra.main`` does with these flags, but with configurations from bnexp's one loader.
+
+    ``hydra.main`` would look into the user's folder last, and take all of Hydra's own part from it.
+    """
+    if "--version" in flags:
+        say(f"Hydra {hydra.__version__}")
+        return
+    words = list(overrides)
+    app = Hydra(task_name="bnexp", config_loader=config_loader(folders))
+    GlobalHydra.instance().initialize(app)
+    try:
+        if "--cfg" in flags:
+            app.show_cfg("train", words, flags["--cfg"], flags.get("--package"), "--resolve" in flags)
+        elif "--info" in flags:
+            app.show_info(flags["--info"], "train", words)
+        elif "--hydra-help" in flags:
+            _show_help(app, words)
+        else:
+            multirun = "--multirun" in flags
+            _run_app(not multirun, multirun, app.get_mode("train", words), app, "train", task, words)
+    finally:
+        GlobalHydra.instance().clear()
+
+
+def _show_help(app: Hydra, words: list[str]) -> None:
+    """Show Hydra's help, with those of its flags that bnexp takes."""
+    parser = get_args_parser()
+    known = {name for flag in HYDRA for name in flag.names}
+    parser._actions = [action for action in parser._actions if known.issuperset(action.option_strings)]
+    app.hydra_help(None, parser, Namespace(overrides=words))
+
+
+@harmless_streams()
 def train_job(config: DictConfig) -> tuple[str | ConfigError, float | None]:
     """Train one run or its replicas, in this process or a launcher's worker.
 
@@ -87,11 +136,11 @@ def train_job(config: DictConfig) -> tuple[str | ConfigError, float | None]:
         words: Any = OmegaConf.to_container(hydra_config.overrides.task, resolve=False)
         error = problem if isinstance(problem, ConfigError) else explain(problem, words)
         if hydra_config.mode is RunMode.MULTIRUN:
-            print(f"bnexp: {error}", file=sys.stderr)
+            say(*(f"bnexp: {line}" for line in error.lines), error=True)
         return error, None
     for experiment, result in zip(prepared, results, strict=True):
         if hydra_config.mode is RunMode.MULTIRUN or len(prepared) > 1:
-            print(result_line(experiment.name, result), flush=True)
+            say(result_line(experiment.name, result))
         else:
             print_result(experiment.path, result)
     statuses = [result["status"] for result in results]

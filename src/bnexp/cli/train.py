@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from bnexp.cli.flags import HYDRA, parse, user_dirs
 from bnexp.cli.termination import sigterm_raises
 from bnexp.errors import Terminated
 from bnexp.garbage import importing
+from bnexp.text import say
 from bnexp.workers import warmed_up
 
 
@@ -23,7 +23,7 @@ def run(arguments: Sequence[str]) -> int:
                 with importing():
                     from bnexp.cli.through_hydra import run_through_hydra
 
-                return run_through_hydra(arguments, flags, overrides, folders)
+                return run_through_hydra(flags, overrides, folders)
             if "--multirun" in flags:
                 with warmed_up():
                     with importing():
@@ -32,7 +32,7 @@ def run(arguments: Sequence[str]) -> int:
                     return train_all(overrides, folders)
             return train_one(overrides, folders)
     except (KeyboardInterrupt, Terminated):
-        print("interrupted; the same command resumes where it stopped", file=sys.stderr)
+        say("interrupted; the same command resumes where it stopped", error=True)
         raise
 
 

@@ -53,9 +53,9 @@ def check(config: Config, choices: Mapping[str, str]) -> None:
         try:
             lines += problems(group, node, schema(config, group), f"{group}={choices.get(group, '?')}")
         except ConfigError as error:
-            lines.append(str(error))
+            lines += error.lines
     if lines:
-        raise ConfigError("\n".join(lines))
+        raise ConfigError(*lines)
 
 
 def numeric_part(config: Config) -> Config:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from hydra import version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.sources_registry import SourcesRegistry
 from hydra._internal.utils import create_config_search_path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import setup_globals
@@ -24,6 +25,8 @@ from yaml import YAMLError
 from bnexp.config.check import Config
 from bnexp.config.explain import explain
 from bnexp.config.folder import config_dir
+from bnexp.config.hydra_words import check_hydra_node, check_hydra_words
+from bnexp.config.source import ChoicesSource
 from bnexp.errors import ConfigError
 from bnexp.training.settings import MOST_REPLICAS
 
@@ -119,15 +122,46 @@ def _loaded(overrides: Sequence[str], user_dirs: Sequence[Path]) -> DictConfig:
     return config_loader(user_dirs).load_configuration("train", list(overrides), RunMode.RUN, from_shell=False)
 
 
-def config_loader(user_dirs: Sequence[Path] = ()) -> ConfigLoaderImpl:
-    """Return Hydra's loader of configurations from the user's config folders and bnexp's own, the user's first."""
-    # hydra.compose takes one folder; the override hydra.searchpath would put the user's behind bnexp's own.
+def config_loader(user_dirs: Sequence[Path] = ()) -> Loader:
+    """Return the loader of all configurations: from the user's config folders and bnexp's own, the user's first.
+
+    Hydra's launchers and sweepers, its flags, and bnexp's own composing go through it, so that one command line means
+    one thing. A user's folder gives choices of bnexp's groups and nothing else.
+    """
+    SourcesRegistry.instance().register(ChoicesSource)
     search_path = create_config_search_path(str(config_dir()))
     for folder in reversed(user_dirs):
-        search_path.prepend("command-line", f"file://{folder.resolve()}")
+        search_path.prepend("command-line", f"{ChoicesSource.scheme()}://{folder.resolve()}")
     version.setbase("1.3")
     setup_globals()  # the resolvers, such as ${now:…}
-    return ConfigLoaderImpl(search_path)
+    return Loader(search_path)
+
+
+class Loader(ConfigLoaderImpl):
+    """Hydra's loader, in which Hydra's own part of a configuration is what the words choose and set by name."""
+
+    def load_configuration(
+        self,
+        config_name: str | None,
+        overrides: list[str],
+        run_mode: RunMode,
+        from_shell: bool = True,
+        validate_sweep_overrides: bool = True,
+    ) -> DictConfig:
+        """Compose a configuration.
+
+        Raises:
+            ConfigError: where a word, or a file, names code for Hydra to run.
+        """
+        check_hydra_words(overrides)
+        try:
+            config = super().load_configuration(config_name, overrides, run_mode, from_shell, validate_sweep_overrides)
+        except RecursionError as error:
+            raise ConfigError(
+                "a choice takes its defaults from itself; look at the defaults of your choices"
+            ) from error
+        check_hydra_node(config)
+        return config
 
 
 @contextmanager

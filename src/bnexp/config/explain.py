@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
+from bnexp.config.choice_file import read_choice
 from bnexp.config.folder import choices, config_dir, groups
 from bnexp.config.targets import show
+from bnexp.config.yaml_file import read_mapping
 from bnexp.errors import ConfigError, did_you_mean
 
 
@@ -31,14 +32,6 @@ def _interpolation(key: str | None, overrides: Sequence[str]) -> str | None:
     """Return the word that sets ``key`` to an interpolation, the first such word, or the key itself."""
     words = [word for word in overrides if "${" in word]
     return next((word for word in words if word.lstrip("+").startswith(f"{key}=")), words[0] if words else key)
-
-
-def refuse_hydra_targets(overrides: Sequence[str]) -> None:
-    """Raise :class:`ConfigError` where a word names code for Hydra itself to run; its plugins have names."""
-    for word in overrides:
-        key = word.partition("=")[0].lstrip("+~")
-        if key.startswith("hydra.") and "_target_" in word:
-            raise ConfigError(f"{word}: Hydra's own parts are chosen by name, such as hydra/launcher=joblib")
 
 
 def mistake(overrides: Sequence[str], user_dirs: Sequence[Path] = ()) -> str | None:
@@ -93,7 +86,7 @@ def _key_mistake(key: str, known: Mapping[str, set[str]], chosen: Mapping[str, s
 
 def _chosen(overrides: Sequence[Override]) -> dict[str, str]:
     """The choice of each group: the default, or the one among the overrides (the first of a sweep)."""
-    defaults = _read(config_dir() / "train.yaml")["defaults"]
+    defaults = read_mapping(config_dir() / "train.yaml")["defaults"]
     chosen = {group: name for entry in defaults if isinstance(entry, dict) for group, name in entry.items()}
     for override in overrides:
         if override.key_or_group in chosen:
@@ -104,23 +97,15 @@ def _chosen(overrides: Sequence[Override]) -> dict[str, str]:
 
 def keys_by_choice(folders: Sequence[Path]) -> dict[str, set[str]]:
     """All dotted keys that a run's configuration can have, each with the choices of its group that have it."""
-    found: dict[str, set[str]] = {key: {"train"} for key in _flat(_read(config_dir() / "train.yaml"), "")}
+    found: dict[str, set[str]] = {key: {"train"} for key in _flat(read_mapping(config_dir() / "train.yaml"), "")}
     for group in groups(folders):
         for name, file in choices(folders, group).items():
-            node = _read(file)
+            node = read_choice(file)
             parts = [file.parent / f"{part}.yaml" for part in node.get("defaults", []) if str(part).startswith("_")]
             for source in [file, *(part for part in parts if part.exists())]:
-                for key in _flat(_read(source), f"{group}."):
+                for key in _flat(read_choice(source), f"{group}."):
                     found.setdefault(key, set()).add(name)
     return found
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        node = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file} is not valid YAML: {' '.join(str(error).split())}") from error
-    return node if isinstance(node, dict) else {}
 
 
 def _flat(node: Mapping[str, Any], prefix: str) -> Iterator[str]:

@@ -14,8 +14,11 @@ def config_dir() -> Path:
 
 
 def groups(folders: Sequence[Path]) -> list[str]:
-    """Return the names of the config groups in ``folders``, sorted: the subfolders that hold a choice."""
-    names = {entry.name for folder in folders for entry in folder.iterdir() if entry.is_dir()}
+    """Return the names of the config groups, sorted: the subfolders of the last of ``folders`` that hold a choice.
+
+    That is bnexp's own; the others, a user's, may have choices for its groups and whatever else they like.
+    """
+    names = {entry.name for entry in folders[-1].iterdir() if entry.is_dir()}
     return sorted(name for name in names if choices(folders, name))
 
 

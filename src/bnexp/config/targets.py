@@ -1,19 +1,23 @@
 """Which code a configuration may name, and what it may say to it.
 
-A config file that somebody sent you must not be able to run any code it likes: a ``_target_`` has to be a part of
-bnexp's floor 1 or the training settings, a module or initializer of PyTorch, or in a package that the user lists in the
-environment variable ``BNEXP_PLUGINS`` (comma-separated). The object's own home counts, not the path that reaches it.
+A config file that somebody sent you must not be able to run any code it likes. A ``_target_`` of a group is what one of
+bnexp's own choices of that group names, or what a package exports that the user lists in the environment variable
+``BNEXP_PLUGINS`` (comma-separated): nothing private, and nothing that the package has from somewhere else.
 """
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import os
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from importlib import import_module
+from traceback import extract_tb
 from typing import Any, get_type_hints
 
+from bnexp.config.folder import config_dir
 from bnexp.errors import ConfigError, did_you_mean
 from bnexp.ranges import Location, Unless, marks, violation
 
@@ -34,53 +38,85 @@ NUM_INJECTED = {
 }
 """The groups of a run, each with how many leading arguments of its target come from bnexp and not from the config."""
 
-_ROOMS = ("bnexp.data.", "bnexp.nn.", "bnexp.models.", "bnexp.optim.", "bnexp.training.settings.")
 _SPECIAL = ("_target_", "_partial_")
+_TARGET = re.compile(r"^_target_: *(\S+) *$", re.MULTILINE)
 
 
 def resolve(path: str, group: str) -> Callable[..., Any]:
     """Import what ``_target_: path`` names.
 
     Raises:
-        ConfigError: where it lies outside the allowed packages, or does not exist.
+        ConfigError: where a configuration may not call it, it does not exist, or its plugin cannot be imported.
     """
+    if isinstance(path, str) and path in registered(group):
+        module, _, name = path.rpartition(".")
+        target: Callable[..., Any] = getattr(import_module(module), name)
+        return target
     plugins = tuple(f"{name.strip()}." for name in os.environ.get("BNEXP_PLUGINS", "").split(",") if name.strip())
-    refusal = ConfigError(
-        f"{group}._target_={show(path)} is outside the packages that a config may call "
-        f"({', '.join(_ROOMS)}, torch.nn.); if you trust it, name its package in the environment variable BNEXP_PLUGINS"
-    )
-    if not isinstance(path, str) or not path.startswith((*_ROOMS, "torch.nn.", *plugins)):
-        raise refusal
-    found = _import(path)
-    if not callable(found):
+    if not isinstance(path, str) or not path.startswith(plugins):
         raise ConfigError(
-            f"{group}._target_={path} names nothing that can be called; `bnexp list {group}` shows the choices"
+            f"{group}._target_={show(path)} is outside what a config may call, the targets of bnexp's own choices "
+            f"(bnexp list {group}); if you trust it, name its package in the environment variable BNEXP_PLUGINS"
         )
-    home = f"{getattr(found, '__module__', '')}."
-    if not (home.startswith((*_ROOMS, *plugins)) or _is_torch_part(found, home)):
-        raise refusal
+    return _exported(path, group, plugins)
+
+
+@cache
+def registered(group: str) -> frozenset[str]:
+    """Return the targets that bnexp's own choices of a group name."""
+    files = (config_dir() / group).glob("*.yaml") if group in NUM_INJECTED else ()
+    return frozenset(path for file in files for path in _TARGET.findall(file.read_text(encoding="utf-8")))
+
+
+def _exported(path: str, group: str, plugins: tuple[str, ...]) -> Callable[..., Any]:
+    """Return what a plugin's package has under the name ``path``, if it is the package's own and meant for others."""
+    parts = path.split(".")
+    if any(part.startswith("_") or not part.isidentifier() for part in parts):
+        raise ConfigError(
+            f"{group}._target_={path}: no part of a plugin's target may begin with _; name what it exports"
+        )
+    found, num_imported = _imported(parts, group)
+    for part in parts[num_imported:]:
+        found = getattr(found, part, None)
+    if not callable(found):
+        place = ".".join(parts[:num_imported])
+        raise ConfigError(f"{group}._target_={path} names nothing that can be called; look at what {place} defines")
+    home = getattr(found, "__module__", None) or "nowhere"
+    if not f"{home}.".startswith(plugins):
+        raise ConfigError(
+            f"{group}._target_={path} is not the plugin's own, but from {home}; define a function that calls it"
+        )
     return found  # type: ignore[no-any-return]
 
 
-def _import(path: str) -> Any:
-    parts = path.split(".")
-    for num_module_parts in range(len(parts) - 1, 0, -1):
+def _imported(parts: Sequence[str], group: str) -> tuple[Any, int]:
+    """Import the longest part of a dotted name that is a module; return it and the number of its parts."""
+    for number in range(len(parts), 0, -1):
+        name = ".".join(parts[:number])
         try:
-            found: Any = import_module(".".join(parts[:num_module_parts]))
-        except ModuleNotFoundError:
-            continue
-        for part in parts[num_module_parts:]:
-            found = getattr(found, part, None)
-        return found
-    return None
+            return import_module(name), number
+        except (Exception, SystemExit) as error:  # a plugin's own code runs here, and may raise anything
+            missing = f"{error.name}." if isinstance(error, ModuleNotFoundError) else "?"
+            if number > 1 and f"{name}.".startswith(missing):
+                continue  # a class, say; or the package is not there at all, which the shortest name will say
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}{_place(error)}"
+            raise ConfigError(
+                f"{group}._target_={'.'.join(parts)}: {name} cannot be imported ({reason}); "
+                "the folder that holds a plugin must be on PYTHONPATH, the working folder too"
+            ) from error
+    raise AssertionError("unreachable")
 
 
-def _is_torch_part(found: Any, home: str) -> bool:
-    from torch import nn
-
-    if home == "torch.nn.init.":
-        return True
-    return isinstance(found, type) and issubclass(found, nn.Module) and home.startswith("torch.")
+def _place(error: BaseException) -> str:
+    """Say where in a plugin's files an error was raised."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f", {error.filename}, line {error.lineno}"
+    frames = [
+        frame
+        for frame in extract_tb(error.__traceback__)
+        if frame.filename not in (__file__, importlib.__file__) and not frame.filename.startswith("<frozen importlib")
+    ]
+    return f", {frames[-1].filename}, line {frames[-1].lineno}" if frames else ""
 
 
 @cache

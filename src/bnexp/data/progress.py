@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from bnexp.text import say
+
 PATIENCE = 2.0  # seconds of silence before a log file is told what takes so long
 
 
@@ -18,10 +20,13 @@ def progress(task: str, total: int | None) -> Iterator[Callable[[int], None]]:
     the work takes longer than ``PATIENCE``.
     """
     if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import Progress
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-        with Progress(console=Console(stderr=True), transient=True) as bar:
+        from bnexp.console import Console
+
+        name = TextColumn("{task.description}", markup=False)
+        columns = (name, BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
             handle = bar.add_task(task, total=total)
             yield lambda units: bar.advance(handle, units)
         return
@@ -31,7 +36,7 @@ def progress(task: str, total: int | None) -> Iterator[Callable[[int], None]]:
     def advance(units: int) -> None:
         nonlocal told
         if not told and time.monotonic() - start > PATIENCE:
-            print(f"{task} …", file=sys.stderr, flush=True)
+            say(f"{task} …", error=True)
             told = True
 
     yield advance

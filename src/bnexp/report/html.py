@@ -6,8 +6,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from bnexp.analysis.arms import printable
 from bnexp.report.document import Report
+from bnexp.text import printable
 
 TEMPLATES = Path(__file__).parent / "templates"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from bnexp.analysis.arms import printable
 from bnexp.report.document import Block, Commands, Figures, Items, Report, Section, Table
+from bnexp.text import printable
 
 SPECIAL = re.compile(r"([\\`*_{}\[\]|~$#])")
 START = re.compile(r"^(\s*)([-+](?=\s|$)|[-=](?=[-=\s]*$)|\d(?=\d*[.)](?:\s|$)))")

@@ -7,10 +7,9 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
-
 from bnexp.config.folder import choices, config_dir
 from bnexp.config.targets import show
+from bnexp.config.yaml_file import read_mapping, read_text
 from bnexp.errors import ConfigError, did_you_mean
 from bnexp.ranges import Count, Finite, Interval, violation
 from bnexp.studies.claim_check import read_claims
@@ -46,11 +45,7 @@ def read_study(name: str, user_dirs: Sequence[Path] = ()) -> Study:
     if name not in files:
         hint = did_you_mean(name, files) or f"; choose from {', '.join(files)}"
         raise ConfigError(f"{name}: there is no such study{hint}")
-    text = files[name].read_text(encoding="utf-8")
-    try:
-        node = yaml.load(text, Loader=_NoTwins)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{files[name]}: not valid YAML: {' '.join(str(error).split())}") from error
+    node, text = read_mapping(files[name], hydras_numbers=False), read_text(files[name])
     first = text.splitlines()[0] if text else ""
     return parse_study(name, first.removeprefix("#").strip() if first.startswith("#") else "", node)
 
@@ -63,7 +58,7 @@ def parse_study(name: str, description: str, node: Any) -> Study:
     """
     lines = [*_key_mistakes(node)]
     if lines:
-        raise ConfigError("\n".join(f"study {name}: {line}" for line in lines))
+        raise ConfigError(*(f"study {name}: {line}" for line in lines))
     factors = {str(factor): _levels(str(factor), levels, lines) for factor, levels in node.get("factors", {}).items()}
     arms = [*_literal_arms(node.get("arms", {}), lines), *_crossed_arms(factors, node.get("exclude", []), lines)]
     labels = [arm.label for arm in arms]
@@ -79,7 +74,7 @@ def parse_study(name: str, description: str, node: Any) -> Study:
     settings = {str(key): _words(f"settings.{key}", value, lines) for key, value in node.get("settings", {}).items()}
     base = _words("base", node.get("base", []), lines)
     if lines:
-        raise ConfigError("\n".join(f"study {name}: {line}" for line in lines))
+        raise ConfigError(*(f"study {name}: {line}" for line in lines))
     return Study(
         name=name,
         description=description,
@@ -179,15 +174,3 @@ def _target(node: Mapping[str, Any], lines: list[str]) -> Target | None:
     elif value is not None and (rule := violation(value, target_values(str(metric)))):
         lines.append(f"target.value={value} {rule}")
     return Target(str(metric), None if value is None else value)
-
-
-class _NoTwins(yaml.SafeLoader):
-    """YAML in which a key cannot stand twice: of two arms with one label, one would be lost without a word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        mapping = super().construct_mapping(node, deep)
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        twins = sorted({str(key) for key in keys if keys.count(key) > 1})
-        if twins:
-            raise yaml.constructor.ConstructorError(None, None, f"the key {twins[0]} stands twice", node.start_mark)
-        return mapping

@@ -13,11 +13,13 @@ from omegaconf import DictConfig
 from bnexp.config.compose import resolved
 from bnexp.experiment import prepare
 from bnexp.run import run
+from bnexp.text import harmless_streams
 from bnexp.training.progress import Silence
 
 SECONDS_BETWEEN_LOOKS = 1.0
 
 
+@harmless_streams()
 def train_job(config: DictConfig) -> str:
     """Train one run and return its status; ``running`` where another process is at it.
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import yaml
 
 from bnexp.config.compose import Composed, compose_seeds
-from bnexp.config.explain import refuse_hydra_targets
+from bnexp.config.hydra_words import check_hydra_words
 from bnexp.errors import ConfigError, did_you_mean
 from bnexp.experiment import Experiment, prepare
 from bnexp.ranges import Count, Interval, violation
@@ -106,7 +106,7 @@ def make_plan(study: Study, words: Sequence[str], user_dirs: Sequence[Path] = ()
     Raises:
         ConfigError: for the first thing that cannot work; nothing has been written then.
     """
-    refuse_hydra_targets(words)
+    check_hydra_words(words)
     if replicas := next((word for word in words if _key(word) == "training.replicas"), None):
         raise ConfigError(f"{replicas}: a study trains its seeds side by side by itself; say how many with seeds=N")
     own = {key: value for key, equals, value in map(_split, words) if equals and key in OWN_KEYS}
@@ -171,7 +171,7 @@ def _plan_arm(arm: Arm, words: tuple[str, ...], seeds: int, user_dirs: Sequence[
         composed = compose_seeds(words, range(seeds), user_dirs)
         jobs, experiment = plan_runs([(*words, f"seed={seed}") for seed in range(seeds)], composed)
     except ConfigError as error:
-        raise ConfigError(f"arm {arm.label}: {error}") from error
+        raise ConfigError(*(f"arm {arm.label}: {line}" for line in error.lines)) from error
     dataset = experiment.dataset
     num_parameters = sum(parameter.numel() for parameter in experiment.model.parameters())
     chance = float(dataset.train.labels.bincount().max()) / len(dataset.train)

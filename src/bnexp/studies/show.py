@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bnexp.analysis.arms import Arm, printable
+from bnexp.analysis.arms import Arm
 from bnexp.analysis.columns import Column, console, print_columns
 from bnexp.analysis.statistics.survival import kaplan_meier
 from bnexp.analysis.statistics.target import Durations
@@ -21,6 +21,7 @@ from bnexp.studies.evidence import Evidence
 from bnexp.studies.plan import Plan
 from bnexp.studies.probe import Cost
 from bnexp.studies.watch import in_words
+from bnexp.text import printable
 
 METRIC = "test/accuracy"
 
@@ -29,7 +30,7 @@ def print_plan(plan: Plan, cost: Cost | None) -> None:
     """Print what a study would run, where, what of it is done, and what the rest would cost."""
     terminal = console(wraps=False)
     study = plan.study
-    terminal.print(f"{study.name}: {study.question}\nsource: {', '.join(study.source) or '–'}")
+    terminal.print(f"{study.name}: {study.question}", f"source: {', '.join(study.source) or '–'}", sep="\n")
     base = set.intersection(*({*item.words} for item in plan.arms))
     print_columns(terminal, _plan_columns(plan, base), "a pipe")
     terminal.print(f"all arms: {' '.join(sorted(base)) or '–'}")

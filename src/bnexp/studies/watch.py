@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bnexp.studies.plan import Job
+from bnexp.text import say
 from bnexp.training.record import FINISHED, RunFolder, read_rows
 from bnexp.training.seal import read_result
 
@@ -122,17 +123,18 @@ class Lines:
 
     def say(self, line: str) -> None:
         """Print a line on stderr."""
-        print(line, file=sys.stderr, flush=True)
+        say(line, error=True)
 
 
 class Bar:
     """A bar on a terminal."""
 
     def __init__(self) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-        columns = (BarColumn(bar_width=24), TextColumn("{task.description}"), TimeElapsedColumn())
+        from bnexp.console import Console
+
+        columns = (BarColumn(bar_width=24), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
         self.progress = Progress(*columns, console=Console(stderr=True), transient=True)
         self.task = self.progress.add_task("starting", total=None)
 
@@ -142,7 +144,7 @@ class Bar:
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""
-        self.progress.console.print(line, markup=False, highlight=False)
+        self.progress.console.print(line)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import time
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
+from bnexp.text import say
 from bnexp.training.record import Row
 
 LONG_BAR, SHORT_BAR, SHORT_NAME = 24, 8, 8
@@ -67,7 +68,7 @@ class PlainLines:
 
     def say(self, line: str) -> None:
         """Print a line on stderr."""
-        print(line, file=sys.stderr, flush=True)
+        say(line, error=True)
 
 
 class Layout(NamedTuple):
@@ -98,8 +99,9 @@ class Bar:
     SECONDS_BETWEEN = 0.1
 
     def __init__(self, name: str) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        from bnexp.console import Console
 
         self.name = name
         self.meter = BarColumn(bar_width=LONG_BAR)
@@ -154,7 +156,7 @@ class Bar:
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""
-        self.bar.console.print(line, markup=False, highlight=False)
+        self.bar.console.print(line)
 
     def _lay_out(self) -> None:
         """Give the numbers their room first, steps and time before the scores; the width may be another one by now."""

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from bnexp.analysis.arms import Arm, printable
+from bnexp.analysis.arms import Arm
 from bnexp.analysis.curves import COLOURS, styles
 from bnexp.analysis.legend import add_legend, arranged, shortened
+from bnexp.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
