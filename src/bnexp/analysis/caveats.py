@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from bnexp.analysis.arms import Arm
 from bnexp.analysis.statistics.seeds_needed import ALPHA, seeds_to_decide
 from bnexp.analysis.statistics.verdict import EXPLORATORY_BELOW, HOPELESS_ABOVE
+from bnexp.analysis.surroundings import differences
 from bnexp.analysis.table import Comparison, Row, signed
-from bnexp.text import printable
-
-ENVIRONMENT = ("bnexp", "torch", "device_name", "threads")
-"""What of a run's surroundings can change its numbers."""
 
 
 def caveats(comparison: Comparison) -> list[str]:
@@ -22,7 +18,7 @@ def caveats(comparison: Comparison) -> list[str]:
         *_divergences(comparison),
         *_without_interval(rows),
         *_seeds(rows, comparison.metric),
-        *_surroundings(row.arm for row in rows),
+        *differences(run.result for row in rows for run in row.arm.runs),
     ]
 
 
@@ -87,16 +83,6 @@ def _seeds(rows: Sequence[Row], metric: str) -> list[str]:
             gap = signed(points.value, metric)
             line += f" To show the largest difference, {gap} ({row.arm.label}), takes {many} runs an arm (power 80 %)."
     return [line]
-
-
-def _surroundings(arms: Iterable[Arm]) -> list[str]:
-    runs = [run for arm in arms for run in arm.runs]
-    lines = []
-    for key in ENVIRONMENT:
-        found = {printable(str(run.result.get("environment", {}).get(key))) for run in runs}
-        if len(found) > 1:
-            lines.append(f"The runs differ in {key}: {', '.join(sorted(found))}.")
-    return lines
 
 
 def _runs(count: int) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.table import Column, Table
 
+from bnexp.analysis.surroundings import differences
 from bnexp.console import Console
 from bnexp.training.record import FINISHED, RunFolder
 from bnexp.training.seal import DAMAGED, read_result
@@ -131,6 +132,8 @@ def _print_notes(console: Console, results: Sequence[Mapping[str, Any]]) -> None
     """Say once what loaders and initializers did that was not asked for in so many words."""
     for note in dict.fromkeys(note for result in results for note in result.get("notes", [])):
         console.print(f"note: {note}")
+    for line in differences(result for result in results if result["status"] in FINISHED):
+        console.print(f"note: {line}")
 
 
 def _console() -> Console:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from bnexp.analysis.runs import Run
+from bnexp.analysis.surroundings import differences
 from bnexp.config.targets import show
 from bnexp.report.commands import study_command, train_commands
 from bnexp.report.cost_table import measured_with
@@ -20,7 +21,9 @@ ENVIRONMENT = {
     "platform": "system",
     "device": "device",
     "device_name": "machine",
-    "threads": "threads a run",
+    "threads": "threads per run",
+    "compile": "compiled kernels",
+    "code": "code of bnexp (SHA-256)",
     "git_commit": "commit of bnexp",
 }
 
@@ -40,7 +43,7 @@ def provenance_section(outcome: Outcome) -> Section:
     ]
     runs = [*{run.path: run for arm in outcome.arms for run in arm.runs}.values()]
     if runs:
-        blocks.append(_surroundings(runs))
+        blocks += [_surroundings(runs), *differences(run.result for run in runs)]
     return Section("runs", "What was run", (*blocks, *_diverged(outcome), *_unanswered(outcome), *_notes(runs)))
 
 

@@ -14,6 +14,7 @@ from bnexp.config.compose import Composed, compose_seeds
 from bnexp.config.hydra_words import check_hydra_words
 from bnexp.errors import ConfigError, did_you_mean
 from bnexp.experiment import Experiment, prepare
+from bnexp.files import read_bytes
 from bnexp.ranges import Count, Interval, violation
 from bnexp.studies.definition import target_values
 from bnexp.studies.study import Arm, Study
@@ -131,6 +132,7 @@ def make_plan(study: Study, words: Sequence[str], user_dirs: Sequence[Path] = ()
     if len(output_dirs) > 1:
         raise ConfigError(f"study {study.name}: all arms must have the same output_dir, not {sorted(output_dirs)}")
     folder = Path(config["output_dir"]) / "studies" / _folder_name(study.name, setting, overrides)
+    _refuse_other_question(folder, study.name, setting, overrides)
     device = choose_device(config["training"]["device"])
     return Plan(
         study=study,
@@ -228,9 +230,31 @@ def _refuse_collisions(study: Study, overrides: Sequence[str]) -> None:
 
 def _folder_name(name: str, setting: str, overrides: Sequence[str]) -> str:
     """The study's name, the setting's, and six digits of the user's overrides: other questions have other folders."""
-    changing = [word for word in overrides if _key(word) not in ("output_dir", "rerun")]
-    digest = hashlib.sha256("\n".join(merged(changing)).encode()).hexdigest()[:6] if changing else ""
+    changing = _changing(overrides)
+    digest = hashlib.sha256("\n".join(changing).encode()).hexdigest()[:6] if changing else ""
     return "-".join(part for part in (name, setting, digest) if part)
+
+
+def _changing(overrides: Iterable[str]) -> tuple[str, ...]:
+    """Return the words that make another question of a study."""
+    return merged(word for word in overrides if _key(word) not in ("output_dir", "rerun"))
+
+
+def _refuse_other_question(folder: Path, name: str, setting: str, overrides: Sequence[str]) -> None:
+    """Raise ConfigError where the folder holds a study of other words: six digits do not tell all words apart."""
+    try:
+        node: Any = yaml.load(read_bytes(folder / "study.yaml"), Loader=_Loader)
+        found = (node["name"], node["setting"] or "", _changing(node["overrides"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
+        return  # there is none, or none that can be read; it is written anew
+    if found != (name, setting, _changing(overrides)):
+        raise ConfigError(
+            f"{folder}: holds study {found[0]} with other words ({' '.join(found[2]) or 'none'}); move that folder "
+            "away, or use another output_dir"
+        )
+
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def _split(word: str) -> tuple[str, str, str]:

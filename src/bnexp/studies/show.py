@@ -14,6 +14,7 @@ from bnexp.analysis.columns import Column, console, print_columns
 from bnexp.analysis.statistics.survival import kaplan_meier
 from bnexp.analysis.statistics.target import Durations
 from bnexp.analysis.statistics.verdict import Verdict
+from bnexp.analysis.surroundings import differences
 from bnexp.analysis.table import number
 from bnexp.studies import verdicts
 from bnexp.studies.conduct import status
@@ -53,6 +54,8 @@ def print_outcome(plan: Plan, evidence: Evidence, found: Sequence[Verdict], erro
         print_columns(terminal, _verdict_columns(found), "a pipe or the report")
     for path, line in errors.items():
         terminal.print(f"no answer   {path}  {printable(line)}")
+    for line in differences(run.result for arm in evidence.arms.values() for run in arm.runs):
+        terminal.print(line)
     if errors:
         terminal.print(f"{len(errors)} runs have no answer; the same command runs them alone.")
     terminal.print(f"study folder: {plan.folder} (its curves: bnexp dashboard {plan.folder})")
