@@ -9,13 +9,15 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from bnexp.errors import ConfigError
+from bnexp.files import append, read_text
+
 LIST = "runs.txt"
 
 
 def note_run(multirun: Path, run: Path) -> None:
     """Add a run to the list of its multirun; several processes may do so at once."""
-    with (multirun / LIST).open("a", encoding="utf-8") as file:
-        file.write(f"{os.path.relpath(run, multirun)}\n")
+    append(multirun / LIST, f"{os.path.relpath(run, multirun)}\n".encode())
 
 
 def with_listed_runs(paths: Iterable[Path]) -> list[Path]:
@@ -23,8 +25,15 @@ def with_listed_runs(paths: Iterable[Path]) -> list[Path]:
     found = []
     for path in paths:
         found.append(path)
-        if (path / LIST).is_file():
-            lines = (path / LIST).read_text(encoding="utf-8").splitlines()
-            listed = dict.fromkeys(Path(os.path.normpath(path / line)) for line in lines)
-            found += [folder for folder in listed if folder.is_dir()]
+        listed = dict.fromkeys(Path(os.path.normpath(path / line)) for line in _lines(path / LIST))
+        found += [folder for folder in listed if os.path.isdir(folder)]  # noqa: PTH112  (no name is too odd for it)
     return found
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return read_text(file, errors="surrogateescape").splitlines()
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}; remove it, or name the run folders themselves") from error

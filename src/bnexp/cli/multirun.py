@@ -11,6 +11,7 @@ from bnexp.analysis.multirun import note_run
 from bnexp.analysis.summary import Planned, print_summary, result_line
 from bnexp.config.compose import Composed, compose_arm, compose_replicas, explaining, jobs_of_multirun
 from bnexp.errors import ConfigError
+from bnexp.files import make_folder
 from bnexp.studies.conduct import result, status
 from bnexp.studies.launch import launch_here, launch_together, runs_at_a_time
 from bnexp.studies.plan import Job, plan_runs
@@ -132,8 +133,12 @@ def _without_seed(words: Sequence[str]) -> tuple[str, ...]:
 def _folder(job: Job) -> Path:
     """Make the folder of this multirun."""
     now = datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f")
-    folder = Path(job.composed.config["output_dir"]) / "multirun" / now
-    folder.mkdir(parents=True)
+    output_dir = Path(job.composed.config["output_dir"])
+    folder = output_dir / "multirun" / now
+    try:
+        make_folder(folder, output_dir)
+    except OSError as error:
+        raise ConfigError(f"{error.filename or folder} cannot be written: {error.strerror}") from error
     return folder
 
 

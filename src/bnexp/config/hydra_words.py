@@ -10,6 +10,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import Container, DictConfig, ListConfig, Node
 
+from bnexp.config.choice_file import check_interpolations
 from bnexp.errors import ConfigError
 
 CODE = ("callbacks", "job_logging", "hydra_logging", "launcher", "sweeper")
@@ -30,6 +31,19 @@ def check_hydra_words(words: Sequence[str]) -> None:
         if "hydra" in key or "@" in key or ":" in key:
             for override in _parsed(word):
                 _check(word, override)
+
+
+def beyond_a_run(word: str) -> str | None:
+    """Return what a word of a study's file says that is not about its runs, or None."""
+    key = word.partition("=")[0].lstrip("+~")
+    if key.startswith("hydra") or "@" in key or ":" in key:
+        return "speaks of the runs alone; what is for Hydra stands on the command line"
+    values = [override.value() for override in _parsed(word) if not override.is_delete()]
+    try:
+        check_interpolations("", [word, *values])
+    except ConfigError:
+        return "may name another value, as in ${optimizer.lr}, and do nothing else; write the value itself"
+    return None
 
 
 def check_hydra_node(config: DictConfig) -> None:

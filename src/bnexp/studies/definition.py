@@ -73,6 +73,8 @@ def parse_study(name: str, description: str, node: Any) -> Study:
         claims = read_claims(node.get("claims", []), arms, target is not None, lines)
     settings = {str(key): _words(f"settings.{key}", value, lines) for key, value in node.get("settings", {}).items()}
     base = _words("base", node.get("base", []), lines)
+    said = {"base": base} | {f"settings.{name}": found for name, found in settings.items()}
+    lines += _beyond_runs(said | {f"arms.{arm.label}": arm.overrides for arm in arms})
     if lines:
         raise ConfigError(*(f"study {name}: {line}" for line in lines))
     return Study(
@@ -114,6 +116,14 @@ def _words(where: str, value: Any, lines: list[str]) -> tuple[str, ...]:
         lines.append(f"{where}={value} must be a list of overrides, [norm=batch, optimizer.lr=0.1]")
         return ()
     return tuple(value)
+
+
+def _beyond_runs(words: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Yield a line for each word that reaches beyond the study's runs: the file may be a stranger's."""
+    from bnexp.config.hydra_words import beyond_a_run  # Hydra takes a while, and many mistakes are told without it
+
+    for where, found in words.items():
+        yield from (f"{where}: {word} {rule}" for word in found if (rule := beyond_a_run(word)))
 
 
 def _literal_arms(node: Mapping[Any, Any], lines: list[str]) -> list[Arm]:

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from bnexp.files import append, read_text
 from bnexp.studies.launch import Launcher
 
 FILE = "launches.jsonl"
@@ -24,14 +25,14 @@ def record_launch(folder: Path, launcher: Launcher, num_jobs: int) -> None:
     """Append a line to ``launches.jsonl`` in a study's folder, before the runs start."""
     known = launcher.at_a_time is not None and launcher.at_a_time > 0  # joblib's −1 is "as many as there are cores"
     at_a_time = min(launcher.at_a_time or 0, num_jobs) if known else None
-    with (folder / FILE).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(Launch(num_jobs, at_a_time, launcher.name))) + "\n")
+    line = json.dumps(asdict(Launch(num_jobs, at_a_time, launcher.name))) + "\n"
+    append(folder / FILE, line.encode())
 
 
 def read_launches(folder: Path) -> list[Launch]:
     """Read the lines; what is damaged is left out."""
     try:
-        lines = (folder / FILE).read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = read_text(folder / FILE, errors="replace").splitlines()
     except OSError:
         return []
     found = []

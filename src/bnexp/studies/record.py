@@ -15,6 +15,8 @@ from bnexp.analysis.signals import tidy_signals, without_signals
 from bnexp.analysis.statistics.verdict import Verdict
 from bnexp.analysis.tidy import as_csv
 from bnexp.atomic import write_atomically
+from bnexp.errors import ConfigError
+from bnexp.files import make_folder
 from bnexp.studies.conduct import result, status
 from bnexp.studies.evidence import METRICS, SIGNALS, UNITS, Evidence, measure
 from bnexp.studies.plan import Job, Plan, PlannedArm
@@ -50,7 +52,10 @@ def read_evidence(plan: Plan) -> tuple[Evidence, dict[Path, str]]:
 
 def write_plan(plan: Plan) -> None:
     """Write ``study.yaml``: what is asked, what will be run, where, and what was declared about the outcome."""
-    plan.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        make_folder(plan.folder, plan.output_dir)
+    except OSError as error:
+        raise ConfigError(f"{error.filename or plan.folder} cannot be written: {error.strerror}") from error
     text = yaml.safe_dump(plan_as_data(plan), sort_keys=False, allow_unicode=True, width=120)
     write_atomically(plan.folder / "study.yaml", text.encode())
 

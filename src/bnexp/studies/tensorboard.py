@@ -18,6 +18,7 @@ from torch.utils.tensorboard.summary import custom_scalars
 from bnexp.analysis.arms import Arm
 from bnexp.analysis.curves import curve
 from bnexp.atomic import write_atomically
+from bnexp.files import make_folder
 from bnexp.studies.evidence import CURVES, Evidence
 
 FOLDER = "tensorboard"
@@ -51,7 +52,7 @@ def write_curves(study: Path, evidence: Evidence) -> None:
             head = [_layout(study.name)] if not written else []
             content = _records(head, _points(arm, series))
             path = folder / name / series / (EVENTS + hashlib.sha256(content).hexdigest()[:10])
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent, study)
             write_atomically(path, content)
             written.add(path)
     for path in {*folder.rglob(f"{EVENTS}*")} - written:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from bnexp.atomic import write_atomically
+from bnexp.files import read_bytes
 
 DIGEST_LENGTH = 64
 """Hexadecimal digits of a SHA-256."""
@@ -40,7 +41,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         DamagedCheckpointError: where it cannot be read or the checksum does not fit.
     """
     try:
-        content = path.read_bytes()
+        content = read_bytes(path)
     except OSError as error:
         raise DamagedCheckpointError(f"{path} cannot be read: {error.strerror}") from error
     if content[-DIGEST_LENGTH:] != _digest(content[:-DIGEST_LENGTH]):

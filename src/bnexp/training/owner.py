@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from bnexp.files import open_new, read_text
+
 
 @dataclass(frozen=True)
 class Owner:
@@ -48,8 +50,8 @@ class Owner:
 def owned(note: Path) -> Iterator[None]:
     """Say in the file ``note`` that this process is at work, until the block has ended; a full disk may say nothing."""
     pid = os.getpid()
-    with suppress(OSError):
-        note.write_text(json.dumps(asdict(Owner(socket.gethostname(), pid, _started(pid)))), encoding="utf-8")
+    with suppress(OSError), open_new(note) as file:
+        file.write(json.dumps(asdict(Owner(socket.gethostname(), pid, _started(pid)))).encode())
     try:
         yield
     finally:
@@ -60,9 +62,11 @@ def owned(note: Path) -> Iterator[None]:
 def read_owner(note: Path) -> Owner | None:
     """Return the process that is, or was, at work; None where there is no note that can be read."""
     try:
-        return Owner(**json.loads(note.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        owner = Owner(**json.loads(read_text(note)))
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
+    is_process = type(owner.pid) is int and 0 < owner.pid < 2**31  # 0 and below are groups of processes
+    return owner if is_process and isinstance(owner.host, str) and isinstance(owner.started, str) else None
 
 
 def _started(pid: int) -> str:

@@ -18,6 +18,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard.summary import histogram_raw, hparams, scalar
 
 from bnexp.atomic import naming
+from bnexp.files import open_new
 from bnexp.training.record import Row
 
 SHOWN = ("val/accuracy", "test/accuracy", "test/loss")
@@ -32,7 +33,7 @@ class EventWriter:
 
     def __init__(self, folder: Path, rows: Iterable[Row], histograms: Iterable[Mapping[str, Any]] = ()) -> None:
         self.path = folder / f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}.{os.getpid()}.0"
-        self.file = self.path.open("wb")
+        self.file = open_new(self.path)
         self.tags: set[str] = set()
         self.last_step = 0
         try:

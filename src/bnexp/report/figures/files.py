@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bnexp.analysis.curves import save
+from bnexp.files import make_folder
 from bnexp.report.document import Figure
 from bnexp.report.figures.style import FAINT, INK, PALETTE, PAPER, RULE, drawing
 
@@ -25,7 +26,7 @@ def figure(folder: Path, name: str, caption: str, draw: Callable[[], Drawing], *
     """
     try:
         with drawing():
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder, folder.parent)
             drawn = draw()
             drawn.draw_without_rendering()
             drawn.set_layout_engine("none")  # what was laid out once is not laid out again for each format
