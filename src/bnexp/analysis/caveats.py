@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bnexp.analysis.arms import Arm, printable
+from bnexp.analysis.few_examples import few_examples, of_metric
 from bnexp.analysis.statistics.seeds_needed import ALPHA, seeds_to_decide
 from bnexp.analysis.statistics.verdict import EXPLORATORY_BELOW, HOPELESS_ABOVE
 from bnexp.analysis.table import Comparison, Row, signed
@@ -21,6 +22,7 @@ def caveats(comparison: Comparison) -> list[str]:
         *_divergences(comparison),
         *_without_interval(rows),
         *_seeds(rows, comparison.metric),
+        *few_examples(of_metric((run.result for row in rows for run in row.arm.runs), comparison.metric)),
         *_surroundings(row.arm for row in rows),
     ]
 

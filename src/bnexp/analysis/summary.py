@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Column, Table
 
+from bnexp.analysis.few_examples import few_examples, measured
 from bnexp.training.record import FINISHED, RunFolder
 
 EXCEPTIONS = {"diverged": ("diverged",), "not done": ("failed", "interrupted", "missing")}
@@ -129,6 +130,8 @@ def _counted(number: float, noun: str) -> str:
 def _print_notes(console: Console, results: Sequence[Mapping[str, Any]]) -> None:
     """Say once what loaders and initializers did that was not asked for in so many words."""
     for note in dict.fromkeys(note for result in results for note in result.get("notes", [])):
+        console.print(f"note: {note}", markup=False)
+    for note in few_examples(item for result in results for item in measured(result)):
         console.print(f"note: {note}", markup=False)
 
 
