@@ -35,7 +35,7 @@ def write_run(
     fingerprint: str = "0123456789",
     seed: int = 0,
     *,
-    accuracy: float = 0.9,
+    accuracy: float | None = 0.9,
     loss: float | None = 0.3,
     status: str = "done",
     rows: list[dict[str, Any]] | None = None,
@@ -53,7 +53,7 @@ def write_run(
             config[group][key] = value
         else:
             config["choices"][group] = value
-    rows = curve_rows([accuracy / 2, accuracy]) if rows is None else rows
+    rows = curve_rows([None if accuracy is None else accuracy / 2, accuracy]) if rows is None else rows
     result = {
         "status": status,
         "fingerprint": fingerprint,

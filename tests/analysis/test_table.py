@@ -107,11 +107,11 @@ def test_an_unknown_metric_is_refused_with_the_nearest(tmp_path: Path) -> None:
 
 def test_the_cells_say_the_numbers(tmp_path: Path) -> None:
     comparison = table(tmp_path, none=[0.5, 0.7], batch=[0.8, 0.8])
-    # s = √0.02 and t = 12.706, so 0.6 ± 12.706·0.1; the second arm has no spread of its own.
+    # s = √0.02 and t = 12.706, so 0.6 ± 12.706·0.1, cut to what an accuracy can be; the second arm has no spread.
     assert cells(comparison) == [
-        ["arm", "n", "diverged", "test/accuracy ± 95 % CI", "difference [95 % CI]", "P(> baseline)"],
-        ["norm=none", "2", "0", "0.6000 ± 1.2706", "baseline", ""],
-        ["norm=batch", "2", "0", "0.8000 ± – best", "+0.2000 [-1.0706, +1.4706]", "1.00"],
+        ["arm", "n", "diverged", "test/accuracy [95 % CI]", "difference [95 % CI]", "P(> baseline)"],
+        ["norm=none", "2", "0", "0.6000 [0.0000, 1.0000]", "baseline", ""],
+        ["norm=batch", "2", "0", "0.8000 best", "+0.2000 [-1.0000, +1.0000]", "1.00"],
     ]
     assert "No interval for norm=batch: the runs agree exactly: the spread over seeds is unknown." in caveats(
         comparison
@@ -138,7 +138,7 @@ def test_losses_have_digits_of_their_own(tmp_path: Path) -> None:
     write_run(tmp_path, "a", 0, loss=0.000123456)
     write_run(tmp_path, "a", 1, loss=0.000223456)
     arms = by_configuration(find_runs([tmp_path])[0])
-    assert cells(compare(arms, "test/loss", arms[0]))[1][3] == "0.0001735 ± 0.00064"
+    assert cells(compare(arms, "test/loss", arms[0]))[1][3] == "0.0001735 [0, 0.0008088]"
 
 
 def with_divergence(root: Path) -> list[Arm]:
@@ -174,7 +174,7 @@ def test_an_arm_of_which_every_run_diverged_has_no_mean(tmp_path: Path) -> None:
     write_run(tmp_path, "b", 0, norm="batch", loss=None, status="diverged")
     arms = by_configuration(find_runs([tmp_path])[0])
     comparison = compare(arms, "test/loss", arms[0])
-    assert cells(comparison)[2] == ["norm=batch", "0 of 1", "1", "–", "– [–, –]", "–"]
+    assert cells(comparison)[2] == ["norm=batch", "0 of 1", "1", "– (1 of 1 without a finite test/loss)", "–", "1.00"]
     assert json.loads(json.dumps(as_json(comparison), allow_nan=False))["arms"][1]["mean"] is None
 
 

@@ -76,8 +76,8 @@ def test_the_table_has_an_arm_for_each_configuration_the_defaults_first(capsys: 
     assert lines[2] == "differ  init = default, he; norm = none, batch"
     assert lines[3] == ""
     header, baseline, *others = [re.split(" {2,}", line) for line in lines[4:9]]
-    assert header == ["arm", "n", "diverged", "test/accuracy ± 95 % CI", "difference [95 % CI]", "P(> baseline)"]
-    assert baseline == ["init=default norm=none", "3", "0", "0.7100 ± 0.0248", "baseline"]
+    assert header == ["arm", "n", "diverged", "test/accuracy [95 % CI]", "difference [95 % CI]", "P(> baseline)"]
+    assert baseline == ["init=default norm=none", "3", "0", "0.7100 [0.6852, 0.7348]", "baseline"]
     for cells, ((init, norm), values) in zip(others, list(ACCURACIES.items())[1:], strict=True):
         mean, half = np.mean(values), stats.t.ppf(0.975, 2) * stats.sem(values)
         reference = ACCURACIES["default", "none"]
@@ -87,7 +87,7 @@ def test_the_table_has_an_arm_for_each_configuration_the_defaults_first(capsys: 
             f"init={init} norm={norm}",
             "3",
             "0",
-            f"{mean:.4f} ± {half:.4f}{best}",
+            f"{mean:.4f} [{mean - half:.4f}, {mean + half:.4f}]{best}",
             f"{mean - np.mean(reference):+.4f} [{low:+.4f}, {high:+.4f}]",
             "1.00",
         ]

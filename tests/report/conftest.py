@@ -33,6 +33,9 @@ ENVIRONMENT = {
 }
 
 
+NUM_EXAMPLES = {"train": 1000, "val": 100, "test": 250}
+
+
 @dataclass(frozen=True)
 class FakeRun:
     """What a run recorded: an evaluation every ``steps`` steps, and its test accuracy."""
@@ -67,8 +70,7 @@ def outcome_of(output_dir: Path, node: Mapping[str, Any], runs: Mapping[str, Seq
             if run is not None:
                 write_run(path, seed, run)
         jobs = tuple(Job((*words, f"seed={seed}"), empty, path, f"{index:010d}", 30) for seed, path in enumerate(paths))
-        num_examples = {"train": 1000, "val": 100, "test": 250}
-        arms.append(PlannedArm(arm, words, empty, jobs, 1000 + 10 * index, num_examples, chance=0.1))
+        arms.append(PlannedArm(arm, words, empty, jobs, 1000 + 10 * index, NUM_EXAMPLES, chance=0.1))
     folder = output_dir / "studies" / "trial"
     plan = Plan(study, "", (), (), tuple(arms), output_dir, folder, rerun=False, on_cpu=True)
     write_plan(plan)
@@ -114,6 +116,7 @@ def write_run(folder: Path, seed: int, run: FakeRun) -> None:
             "best/test/accuracy": run.test,
             "initial/loss": 2.3,
         },
+        "examples": NUM_EXAMPLES,
         "environment": ENVIRONMENT,
         "notes": [*run.notes],
         "steps": run.steps * len(rows),

@@ -211,6 +211,12 @@ def test_the_answer(study: Study) -> None:
             assert not numbers or f"{len(numbers)} {'is' if len(numbers) == 1 else 'are'} {status} (" in text
         assert ("Exploratory: 4 seeds an arm" in text) == (len(a) == 4)
         assert f"{diverged} of {len(study.results)} finished runs diverged" in text
+        tests = study.results[TEST].to_numpy(float)
+        exact = [stats.beta.ppf((0.025, 0.975), (250 * p, 250 * p + 1), (251 - 250 * p, 250 - 250 * p)) for p in tests]
+        low, high = max(exact, key=lambda ends: ends[1] - ends[0])  # wider than 0.1 where an accuracy is near 0.5
+        assert high - low > 0.1
+        assert "an accuracy on 250 test examples changes in steps of 0.004" in text
+        assert f"may stand for {low:.4f} to {high:.4f} (95%, binomial)" in text
 
 
 def test_the_times(study: Study) -> None:
@@ -234,7 +240,11 @@ def test_the_times(study: Study) -> None:
             mean = capped[arm].mean()
             assert row[3] == (f"{mean:.0f}" if mean == round(mean) else f"{mean:.1f}")
             ends = np.clip(student(capped[arm], 10.0), 0, 30)
-            assert [float(end.replace("−", "-")) for end in row[4].split(" to ")] == pytest.approx(ends, abs=0.051)
+            if reached.any():
+                found = [float(end.replace("−", "-")) for end in row[4].split(" to ")]
+                assert found == pytest.approx(ends, abs=0.051)
+            else:
+                assert row[4] == "no run arrived"
             if arm != study.arms[0]:
                 reference = capped[study.arms[0]]
                 if min(*capped[arm], *reference) == 30:
@@ -294,7 +304,7 @@ def test_the_factors(study: Study) -> None:
 
 
 def test_the_learning_rates(study: Study) -> None:
-    ceiling = 0.1 + 3 * math.sqrt(0.1 * 0.9 / 100)
+    ceilings = [stats.binom.ppf(1 - 0.00135, n, 0.1) / n for n in (100, 250)]
     expected, best = [], []
     for rate in (0.01, 0.1, 1.0):
         for norm in ("none", "batch"):
@@ -307,7 +317,8 @@ def test_the_learning_rates(study: Study) -> None:
         even = of[of["seed"] % 2 == 0].groupby("optimizer.lr")["val/accuracy"].mean()
         rate = even.idxmax()
         odd = of[(of["seed"] % 2 == 1) & (of["optimizer.lr"] == rate)][TEST].to_numpy(float)
-        bad = of[(of["status"] == "diverged") | (of["val/accuracy"] <= ceiling)]["optimizer.lr"]
+        guesses = (of["val/accuracy"] <= ceilings[0]) & (of[TEST] <= ceilings[1])
+        bad = of[(of["status"] == "diverged") | guesses]["optimizer.lr"]
         stable = max(set(of["optimizer.lr"]) - set(bad))
         told = [f"{rate:g}" + (" (edge of the grid)" if rate in (0.01, 1.0) else "")]
         told.append(f"{stable:g}" + (" (edge of the grid)" if stable == 1.0 else ""))
@@ -316,7 +327,6 @@ def test_the_learning_rates(study: Study) -> None:
     for page in study.pages:
         assert page.tables["Over the learning rate"][0][1:] == expected
         assert page.tables["Over the learning rate"][1][1:] == best
-        assert any(f"{ceiling:.4f} or less" in text for text in page.texts["Over the learning rate"])
 
 
 def test_the_diagnosis_and_the_cost(study: Study) -> None:
@@ -340,9 +350,9 @@ def test_the_diagnosis_and_the_cost(study: Study) -> None:
 
 def test_no_number_stands_anywhere_else(study: Study) -> None:
     """Beyond the tables and sentences that are recomputed above, only these fixed ones."""
-    fixed = {"0", "95", "0.05", "0.1", "10", "0.95", "1", "2", "3", "4", "5", "6", "0.7", "30"}
+    fixed = {"0", "95", "0.05", "0.1", "10", "0.95", "1", "2", "3", "4", "5", "6", "0.7", "30", "740"}
     recomputed = re.compile(
-        r"^(# |Of the|\d+ of|Exploratory|Largest inter|The first says|The best rate|bnexp |\d+ runs)"
+        r"^(# |Of the|\d+ of|Exploratory|Few examples|Largest inter|The first says|The best rate|bnexp |\d+ runs)"
     )
     for page in study.pages:
         verdicts = [row[8] for row in page.tables["Verdicts"][0] if len(row) > 1]

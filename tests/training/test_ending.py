@@ -91,6 +91,92 @@ def test_a_run_whose_first_loss_is_not_finite_has_diverged_at_its_first_step(tmp
     assert outcome["diverged_step"] == 1
 
 
+def spoil(value):
+    """A listener's act that spoils the network once three evaluations are done."""
+
+    def act(training):
+        def at_row(_row):
+            if len(training.reporter.rows) == 3:
+                with torch.no_grad():
+                    training.parts.model[0].weight[0, 0] = value
+
+        return at_row
+
+    return act
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_run_that_never_has_a_score_has_no_best_and_no_metrics(tmp_path, value):
+    model = linear()
+    with torch.no_grad():
+        model[0].bias.fill_(value)
+    training = make(tmp_path, model=model, dataset=ROWS, epochs=2)
+    outcome = training.run({})
+    expected = ("val/accuracy", "val/loss", "test/accuracy", "test/loss", "best/epoch")
+    assert {outcome["metrics"][name] for name in (*expected, "best/val/accuracy", "best/test/accuracy")} == {None}
+    [row] = recorded(tmp_path)
+    assert (row["val/accuracy"], row["val/loss"], row["train/accuracy"]) == (None, None, 0.0)
+    assert training.reporter.rows[0]["val/accuracy"] is None  # what is shown is what is recorded
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_the_best_evaluation_is_one_with_a_score(tmp_path, value):
+    training = make(tmp_path, model=linear(), dataset=ROWS, epochs=6)
+    training.reporter.at_row = spoil(value)(training)
+    metrics = training.run({})["metrics"]
+    rows = recorded(tmp_path)
+    accuracies = [row["val/accuracy"] for row in rows]
+    assert len(rows) == 4  # it diverges at once
+    assert accuracies[3] is None
+    assert metrics["best/val/accuracy"] == max(accuracies[:3])
+    assert metrics["best/epoch"] == accuracies.index(max(accuracies[:3])) + 1
+    assert (metrics["val/accuracy"], metrics["test/accuracy"], metrics["test/loss"]) == (None, None, None)
+
+
+class Blind(torch.nn.Module):
+    """A network that trains, and whose evaluations from the second on have one output that is no finite number."""
+
+    def __init__(self, value):
+        super().__init__()
+        self.layer = linear()
+        self.value, self.evaluations = value, 0
+
+    def forward(self, inputs):
+        logits = self.layer(inputs)
+        if not self.training and len(inputs) == len(ROWS.val):
+            self.evaluations += 1
+        if not self.training and self.evaluations > 1:
+            logits = logits.clone()
+            logits[0, 0] = self.value
+        return logits
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_an_evaluation_without_a_score_is_no_improvement_to_early_stopping(tmp_path, value):
+    training = make(tmp_path, model=Blind(value), dataset=ROWS, epochs=10, early_stopping=2)
+    outcome = training.run({})
+    assert training.counts()["epochs"] == 3
+    assert outcome["status"] == "done"
+    assert outcome["metrics"]["best/epoch"] == 1
+    assert outcome["metrics"]["val/accuracy"] is None
+    assert outcome["metrics"]["best/val/accuracy"] == recorded(tmp_path)[0]["val/accuracy"]
+
+
+def test_a_run_without_a_score_that_is_resumed_ends_as_it_would_have(tmp_path):
+    for name in ("whole", "stopped"):
+        listener = Listener(stop_row=2) if name == "stopped" else None
+        training = make(tmp_path / name, model=Blind(math.nan), dataset=ROWS, listener=listener)
+        if listener is None:
+            expected = training.run({})
+        else:
+            with pytest.raises(KeyboardInterrupt):
+                training.run({})
+    resumed = make(tmp_path / "stopped", model=Blind(math.nan), dataset=ROWS)
+    resumed.parts.model.evaluations = 2
+    assert resumed.run({}) == expected
+    assert recorded(tmp_path / "stopped") == recorded(tmp_path / "whole")
+
+
 @pytest.mark.parametrize("patience", [1, 3])
 def test_early_stopping_waits_for_so_many_evaluations_without_a_better_one(tmp_path, patience):
     still = {"schedule": lambda step, num_steps: 0.0}

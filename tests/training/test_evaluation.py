@@ -4,6 +4,8 @@ import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
@@ -80,12 +82,81 @@ def test_in_bfloat16_the_forward_pass_is_and_the_loss_is_not():
     assert score.loss == pytest.approx(expected, rel=1e-6)
 
 
-def test_logits_that_are_no_numbers_give_a_loss_that_is_none():
+class Fixed(nn.Module):
+    """Answers with the logits that are stored for the inputs' indices."""
+
+    def __init__(self, logits):
+        super().__init__()
+        self.logits = logits
+
+    def forward(self, inputs):
+        return self.logits[inputs[:, 0].long()]
+
+
+def scored(logits, labels, size=7):
+    """The score of these logits (N, K) for these labels, in batches."""
+    indices = torch.arange(len(labels), dtype=torch.float32)[:, None]
+    return evaluate(Fixed(logits), zip(indices.split(size), labels.split(size), strict=True), FULL)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("where", ["all", "one example", "one logit", "a whole class"])
+def test_a_split_has_no_score_where_one_output_or_more_is_no_finite_number(value, where):
+    logits = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(40) % 3
+    assert all(map(math.isfinite, scored(logits, labels)))
+    logits[{"all": ..., "one example": 17, "one logit": (17, 2), "a whole class": (slice(None), 1)}[where]] = value
+    assert all(map(math.isnan, scored(logits, labels)))
+
+
+def test_logits_whose_difference_is_beyond_float32_are_no_answer_as_their_loss_is_none():
+    logits = torch.tensor([[3e38, -3e38], [1.0, 0.0]])
+    assert math.isinf(F.cross_entropy(logits, torch.tensor([1, 0])))
+    assert all(map(math.isnan, scored(logits, torch.tensor([0, 0]))))
+
+
+@pytest.mark.parametrize("init", [nn.init.zeros_, lambda weight: nn.init.constant_(weight, 3.0)])
+@pytest.mark.parametrize("rare", range(4))
+def test_a_network_without_an_opinion_is_as_good_as_guessing_whichever_class_is_rare(init, rare):
     model = nn.Linear(6, 4)
-    nn.init.constant_(model.weight, math.nan)
-    score = evaluate(model, batches(10, 5), FULL)
-    assert math.isnan(score.loss)
-    assert 0 <= score.accuracy <= 1
+    init(model.weight)
+    nn.init.zeros_(model.bias)
+    labels = (torch.arange(100) < 95).long() * (rare + 1) % 4  # 95 of the class behind the rare one, 5 of class 0
+    data = [(torch.randn(100, 6, generator=torch.Generator().manual_seed(0)), labels)]
+    assert evaluate(model, data, FULL).accuracy == 1 / 4
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_renaming_the_classes_changes_no_score(data):
+    num_classes, num_examples = data.draw(st.integers(2, 6)), data.draw(st.integers(1, 30))
+    values = st.sampled_from([0.0, 1.0, -2.0, 1.5, 3e38, -3e38, math.nan, math.inf, -math.inf])
+    if data.draw(st.booleans()):
+        values = st.sampled_from([0.0, 1.0, -2.0, 1.5])
+    rows = data.draw(
+        st.lists(
+            st.lists(values, min_size=num_classes, max_size=num_classes), min_size=num_examples, max_size=num_examples
+        )
+    )
+    labels = torch.tensor(
+        data.draw(st.lists(st.integers(0, num_classes - 1), min_size=num_examples, max_size=num_examples))
+    )
+    order = torch.tensor(data.draw(st.permutations(range(num_classes))))  # class k is called order[k] now
+    logits = torch.tensor(rows)
+    renamed = torch.empty_like(logits)
+    renamed[:, order] = logits
+    one, other = scored(logits, labels), scored(renamed, order[labels])
+    assert math.isnan(one.accuracy) == math.isnan(other.accuracy) == (not logits.isfinite().all() or spread(rows) > F32)
+    if not math.isnan(one.accuracy):
+        assert one.accuracy == other.accuracy
+        assert one.loss == pytest.approx(other.loss, rel=1e-5)
+
+
+F32 = torch.finfo(torch.float32).max
+
+
+def spread(rows):
+    return max(max(row) - min(row) for row in rows)
 
 
 def test_a_split_without_examples_has_no_score():

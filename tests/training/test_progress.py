@@ -77,6 +77,10 @@ def test_a_loss_that_is_no_number_is_shown_as_such(loss):
     assert scores(ROW | {"train/loss": loss}) == "loss nan, val accuracy 0.8750"
 
 
+def test_an_evaluation_without_a_score_is_shown_as_such():
+    assert scores(ROW | {"val/accuracy": None, "train/loss": None}) == "loss nan, no score"
+
+
 def test_the_bar_shows_steps_scores_and_speed(terminal, clock):
     screen = terminal()
     with Bar("arm/run") as told:

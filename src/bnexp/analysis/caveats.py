@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bnexp.analysis.few_examples import few_examples, of_metric
 from bnexp.analysis.statistics.seeds_needed import ALPHA, seeds_to_decide
 from bnexp.analysis.statistics.verdict import EXPLORATORY_BELOW, HOPELESS_ABOVE
 from bnexp.analysis.surroundings import differences
@@ -18,6 +19,7 @@ def caveats(comparison: Comparison) -> list[str]:
         *_divergences(comparison),
         *_without_interval(rows),
         *_seeds(rows, comparison.metric),
+        *few_examples(of_metric((run.result for row in rows for run in row.arm.runs), comparison.metric)),
         *differences(run.result for row in rows for run in row.arm.runs),
     ]
 

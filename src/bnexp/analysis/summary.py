@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.table import Column, Table
 
+from bnexp.analysis.few_examples import few_examples, measured
 from bnexp.analysis.surroundings import differences
 from bnexp.console import Console
 from bnexp.training.record import FINISHED, RunFolder
@@ -131,6 +132,8 @@ def _counted(number: float, noun: str) -> str:
 def _print_notes(console: Console, results: Sequence[Mapping[str, Any]]) -> None:
     """Say once what loaders and initializers did that was not asked for in so many words."""
     for note in dict.fromkeys(note for result in results for note in result.get("notes", [])):
+        console.print(f"note: {note}")
+    for note in few_examples(item for result in results for item in measured(result)):
         console.print(f"note: {note}")
     for line in differences(result for result in results if result["status"] in FINISHED):
         console.print(f"note: {line}")

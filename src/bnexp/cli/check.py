@@ -208,7 +208,7 @@ def _as_json(
     found: dict[str, Any] = finite(
         {
             "data": asdict(data),
-            "notes": list(experiment.notes),
+            "notes": [*experiment.notes, *_few(data, least)],
             "baselines": least._asdict(),
             "checks": [check._asdict() for check in checks],
             "passed": all(check.passed for check in checks),
@@ -251,7 +251,16 @@ def _facts(experiment: Experiment, data: Overview, least: Baselines) -> list[tup
         ("majority baseline", f"accuracy {least.majority:.4f} (validation)"),
         ("linear baseline", f"accuracy {least.linear:.4f} (logistic regression on {least.num_linear} examples)"),
     ]
-    return facts + [("note", note) for note in experiment.notes]
+    return facts + [("note", note) for note in (*experiment.notes, *_few(data, least))]
+
+
+def _few(data: Overview, least: Baselines) -> list[str]:
+    """Say so where validation or test examples are too few to tell an accuracy such as the linear baseline's."""
+    from bnexp.analysis.few_examples import SPLITS, Measured, few_examples
+    from bnexp.analysis.statistics.guessing import Answers
+
+    sizes = {split: sum(data.counts[split].values()) for split in SPLITS}
+    return few_examples(Measured(split, Answers(least.linear, size)) for split, size in sizes.items())
 
 
 def _broken(head: str, text: str, width: int) -> list[str]:

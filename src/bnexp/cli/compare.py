@@ -26,7 +26,7 @@ usage: bnexp compare [PATH ...] [FLAGS]
 
 Compare finished runs. PATH is a run folder, a folder of runs, or a multirun's folder (outputs if left out); quoted
 globs work too. Runs that differ only in their seeds form an arm. The table shows each arm's mean over its runs with its
-95 % interval, and its difference to the baseline.
+95 % interval, and its difference to the baseline; runs of different data sets get a table each.
 
 examples:
   bnexp compare                                       all runs below outputs/
@@ -67,25 +67,67 @@ def run(arguments: Sequence[str]) -> int:
     flags, words = parse(_joined(arguments), FLAGS, "compare")
     if "--json" in flags and flags.get("--csv") == "-":
         raise ConfigError("--csv=-: standard output belongs to --json; name a file")
+    metric = flags.get("--metric", "test/accuracy")
     # Numpy and scipy take half a second: a wrong flag is told before.
-    from bnexp.analysis.arms import find_arm
-    from bnexp.analysis.table import compare
-    from bnexp.cli.comparison import show
+    from bnexp.analysis.same_data import by_data
 
     found = _read(words or ["outputs"])
-    arms = _arms(found.finished, flags.get("--by"))
-    baseline = find_arm(arms, flags["--baseline"]) if "--baseline" in flags else arms[0]
-    comparison = compare(arms, flags.get("--metric", "test/accuracy"), baseline)
+    data_sets = by_data(found.finished, metric)
+    several = len(data_sets) > 1
+    if several and "--plot" in flags:
+        listed = "; ".join(data.label for data in data_sets)
+        raise ConfigError(
+            f"--plot={flags['--plot']}: the runs are of {len(data_sets)} data sets ({listed}), whose curves do not "
+            "belong into one picture; name the folders of one of them"
+        )
+    every = [_arms(data.runs, flags.get("--by")) for data in data_sets]
+    comparisons = [
+        _compared(arms, metric, flags.get("--baseline"), data.label if several else "")
+        for data, arms in zip(data_sets, every, strict=True)
+    ]
     if "--csv" in flags:
-        _write_csv(flags["--csv"], arms)
+        _write_csv(flags["--csv"], _arms(found.finished, flags.get("--by")))
     if "--plot" in flags:
-        _plot(flags["--plot"], arms)
+        _plot(flags["--plot"], every[0])
+    labels = [data.label for data in data_sets]
     if "--json" in flags:
-        content = _as_json(comparison, found)
-        say(*json.dumps(content, indent=2, default=str).splitlines())  # YAML has dates, JSON has none
+        _print_json([_as_json(comparison, found) for comparison in comparisons], labels)
     elif flags.get("--csv") != "-":
-        show(comparison, found.others, is_pooled="--by" in flags)
+        _show(comparisons, labels, found.others, is_pooled="--by" in flags)
     return 0
+
+
+def _compared(arms: Sequence[Arm], metric: str, baseline: str | None, data: str) -> Comparison:
+    """Compare the arms of one data set, which ``data`` names where there are several."""
+    from bnexp.analysis.arms import find_arm
+    from bnexp.analysis.table import compare
+
+    try:
+        return compare(arms, metric, arms[0] if baseline is None else find_arm(arms, baseline))
+    except ConfigError as error:
+        raise ConfigError(f"{error} (among the runs of {data})" if data else str(error)) from error
+
+
+def _show(
+    comparisons: Sequence[Comparison], labels: Sequence[str], others: Mapping[str, int], *, is_pooled: bool
+) -> None:
+    from bnexp.cli.comparison import show
+
+    if len(comparisons) > 1:
+        say(
+            f"These runs are of {len(comparisons)} data sets, a table each: an accuracy or a loss on one says nothing "
+            "beside that on another."
+        )
+    for comparison, label in zip(comparisons, labels, strict=True):
+        if len(comparisons) > 1:
+            say("", label)
+        show(comparison, others, is_pooled=is_pooled)
+
+
+def _print_json(found: Sequence[dict[str, Any]], labels: Sequence[str]) -> None:
+    """Print one comparison, or those of each data set in a list."""
+    one = found[0] if len(found) == 1 else {"data_sets": [{"data": d, **f} for d, f in zip(labels, found, strict=True)]}
+    say(*json.dumps(one, indent=2, default=str).splitlines())  # YAML has dates, JSON has none
 
 
 class _Found(NamedTuple):

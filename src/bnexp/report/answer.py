@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
+from bnexp.analysis.few_examples import few_examples, of_metric
 from bnexp.analysis.metrics import difference_range
 from bnexp.analysis.statistics.difference import difference
 from bnexp.analysis.statistics.estimate import Estimate
@@ -39,6 +40,10 @@ def cautions(outcome: Outcome) -> list[str]:
         n = str(min(counts)) if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
         seeds = "seed" if n == "1" else "seeds"
         lines.append(f"Exploratory: {n} {seeds} an arm; a claim wants {EXPLORATORY_BELOW} or more.")
+    if outcome.plan.study.target_caution:
+        lines.append(f"Exploratory: {outcome.plan.study.target_caution}; so are the verdicts that rest on it.")
+    if outcome.plan.study.no_target:
+        lines.append(f"Times to target are not judged: {outcome.plan.study.no_target}.")
     finished = {run.path: run for arm in outcome.arms for run in arm.runs}
     jobs = outcome.plan.jobs
     lost = Counter(_state(status(job)) for job in jobs if job.path not in finished)
@@ -59,6 +64,10 @@ def cautions(outcome: Outcome) -> list[str]:
             f"{unscored} of {len(finished)} finished runs have no score, as outputs of their networks are not finite "
             "numbers: their arms have no mean, and a claim about it is undecided."
         )
+    lines += [
+        f"{line[0].upper()}{line[1:]}."
+        for line in few_examples(of_metric((run.result for run in finished.values()), METRIC))
+    ]
     return lines
 
 
@@ -105,7 +114,11 @@ def _first(verdicts: Sequence[Verdict]) -> str:
 def _largest_difference(outcome: Outcome) -> str:
     baseline = outcome.baseline
     scored = [arm for arm in outcome.different_arms if outcome.evidence.is_complete(arm.label, METRIC)]
-    others = [arm for arm in scored if not outcome.is_baseline(arm.label)]
+    others = [
+        arm
+        for arm in scored
+        if not outcome.is_baseline(arm.label) and outcome.evidence.is_same_data(arm.label, baseline.label)
+    ]
     if not scored:
         return "No arm has a mean test accuracy: each has a run without a score."
     if not others or not baseline.runs or not outcome.evidence.is_complete(baseline.label, METRIC):

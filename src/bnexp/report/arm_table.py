@@ -33,7 +33,8 @@ def arm_section(outcome: Outcome) -> Section:
         "from ten; none is adjusted for the number of arms, as verdicts are for the number of claims. P(A > B) is the "
         "share of pairs of a run of the arm and one of the baseline in which the arm's is better, ties half. A run "
         "that diverged counts with the accuracy it ended at; an arm with a run whose network had outputs that are not "
-        "finite numbers, and so no score, has no mean: that of the others would be the mean of its better runs."
+        "finite numbers, and so no score, has no mean: that of the others would be the mean of its better runs. An "
+        "arm on other data than the baseline's is not compared with it."
     )
     twins = [f"{label} is another name for the runs of {first}." for label, first in outcome.twins.items()]
     notes = [*twins, *_reasons(outcome)]
@@ -58,6 +59,8 @@ def _gap(outcome: Outcome, arm: Arm) -> tuple[str, str, str]:
     values, reference = outcome.values(arm.label), outcome.values(baseline.label)
     if not (arm.runs and baseline.runs):
         return NONE, "no run", NONE
+    if not outcome.evidence.is_same_data(arm.label, baseline.label):
+        return NONE, "other data", NONE
     if not all(outcome.evidence.is_complete(one.label, METRIC) for one in (arm, baseline)):
         return NONE, "some without score", NONE
     found = compare(values, reference, outcome.evidence.resolution(arm.label, METRIC), metric_range(METRIC))

@@ -41,6 +41,7 @@ class Grid:
         where: the levels of the other factors.
         cells: the runs' values by levels; a cell that was left out, has no run, or one without a score, is missing.
         resolution: the smallest step in which a value can differ.
+        is_one_data_set: whether all cells were judged on the same examples.
     """
 
     rows: tuple[str, tuple[str, ...]]
@@ -48,6 +49,7 @@ class Grid:
     where: Mapping[str, str]
     cells: Mapping[tuple[str, str], Sequence[float]]
     resolution: float
+    is_one_data_set: bool = True
 
     @property
     def title(self) -> str:
@@ -72,7 +74,8 @@ def grids(outcome: Outcome) -> list[Grid]:
             if (values := outcome.values(arm.label)) and outcome.evidence.is_complete(arm.label, "test/accuracy")
         }
         if cells:
-            found.append(Grid(rows, columns, where, cells, coarsest(arms, "test/accuracy")))
+            same = outcome.evidence.is_same_data(*(arm.label for arm in arms))
+            found.append(Grid(rows, columns, where, cells, coarsest(arms, "test/accuracy"), same))
     return found
 
 
@@ -88,6 +91,8 @@ def means_table(grid: Grid) -> Table:
 
 def effects_table(grid: Grid) -> tuple[Table, str] | str:
     """Return the ANOVA with the largest interaction in a sentence; or why there is none."""
+    if not grid.is_one_data_set:
+        return "No ANOVA: the cells are of different data."
     try:
         effects = two_way_anova(grid.cells, (grid.rows[0], grid.columns[0]))
         largest = largest_interaction(grid.cells, grid.resolution)

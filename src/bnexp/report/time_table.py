@@ -39,8 +39,11 @@ def time_unit(outcome: Outcome) -> Literal["steps", "epochs"]:
 def time_blocks(outcome: Outcome) -> tuple[Block, ...]:
     """Return the table of times to target with the words that it needs; a sentence where there is no target."""
     if outcome.target is None:
-        why = "The target comes from the baseline, which has no finished run." if outcome.plan.study.target else ""
-        return (why or "The study sets no target.",)
+        study = outcome.plan.study
+        if study.no_target:
+            return (f"No target: {study.no_target}.",)
+        why = "The target comes from the baseline, which has no finished run, or too few with a score."
+        return (why if study.target else "The study sets no target.",)
     target, value = outcome.target
     unit = time_unit(outcome)
     durations = {arm.label: outcome.evidence.durations(arm.label, unit) for arm in outcome.arms if arm.runs}
@@ -58,9 +61,9 @@ def time_blocks(outcome: Outcome) -> tuple[Block, ...]:
         reading += (
             f" The means are restricted: the time spent short of the target, up to {_written(horizon, unit)} {unit}. "
             "A run that never arrives counts with all of that, and so does one that diverged; no interval reaches "
-            "below 0 or beyond that. The ratios are those of these means, with Fieller's interval; the ratio of a "
-            "claim may look further, as far as its two arms were followed. The log-rank p-values compare with the "
-            "baseline and are not adjusted."
+            "below 0 or beyond that, and an arm in which no run arrives has none. The ratios are those of these means, "
+            "with Fieller's interval; the ratio of a claim may look further, as far as its two arms were followed. The "
+            "log-rank p-values compare with the baseline and are not adjusted."
         )
     columns = (Column("arm", "text"), *(Column(title.format(unit=unit)) for title in COLUMNS))
     return (Table(columns, rows), reading)
@@ -84,7 +87,9 @@ def _time_row(outcome: Outcome, arm: Arm, durations: Mapping[str, Durations], ho
         reached,
         _median(own, unit),
         _written(found.value, unit),
-        why_no_interval(found) or between(_written(max(low, 0.0), unit), _written(min(high, horizon), unit)),
+        _nothing_arrived(own, horizon)
+        or why_no_interval(found)
+        or between(_written(max(low, 0.0), unit), _written(min(high, horizon), unit)),
         *_pace(outcome, arm, durations, horizon),
         NONE if seconds is None else _median(seconds, "seconds"),
     )
@@ -97,10 +102,17 @@ def _pace(outcome: Outcome, arm: Arm, durations: Mapping[str, Durations], horizo
         return "baseline", "", ""
     if baseline not in durations:
         return NONE, "no run", NONE
+    if not outcome.evidence.is_same_data(arm.label, baseline, metric="val/accuracy"):
+        return NONE, "other data", NONE
     one, other = durations[arm.label], durations[baseline]
     grid = max(outcome.evidence.grid(label, time_unit(outcome)) for label in (arm.label, baseline))
     found = time_ratio(one, other, horizon, grid)
     return general(found.value), interval(found, general), p_value(log_rank(one, other).p_value)
+
+
+def _nothing_arrived(durations: Durations, horizon: float) -> str:
+    """Say so where no run arrived by the horizon: that all spent it short of the target tells nothing of the spread."""
+    return "" if (durations.reached & (durations.times <= horizon)).any() else "no run arrived"
 
 
 def _median(durations: Durations, unit: str) -> str:

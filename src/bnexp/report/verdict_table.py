@@ -45,7 +45,7 @@ def verdict_section(outcome: Outcome) -> Section:
     table = Table(
         COLUMNS,
         tuple(_row(number, claim, verdict) for number, (claim, verdict) in enumerate(pairs, 1)),
-        tuple(f"{_measure(claim)}. Verdict: {verdict.finding}." for claim, verdict in pairs),
+        tuple(f"{_measure(claim)}. Verdict: {verdict.finding}{_caution(verdict)}." for claim, verdict in pairs),
     )
     blocks: tuple[Block, ...] = (table, READING)
     return Section("verdicts", "Verdicts", blocks)
@@ -66,6 +66,10 @@ def _row(number: int, claim: DeclaredClaim, verdict: Verdict) -> tuple[str, ...]
         found.method,
         claim.source,
     )
+
+
+def _caution(verdict: Verdict) -> str:
+    return f"; exploratory: {verdict.claim.caution}" if verdict.claim.caution else ""
 
 
 def _claimed(claim: DeclaredClaim) -> str:

@@ -31,7 +31,7 @@ Pair = Annotated[Sequence[str], "two levels"]
 FactorPair = Annotated[Mapping[str, Sequence[str]], "a factor's two levels"]
 Levels = Annotated[Mapping[str, str], "levels"]
 """Levels of factors that choose arms of the factorial, ``{norm: batch}``."""
-METRIC = "val/accuracy"
+VALIDATION = "val/accuracy"
 """What a level is chosen by."""
 Unit = Literal["steps", "epochs", "seconds"]
 
@@ -64,8 +64,10 @@ def relative_difference(evidence: Evidence, *, a: ArmLabel, b: ArmLabel, metric:
 
 def time_ratio(evidence: Evidence, *, a: ArmLabel, b: ArmLabel, unit: Unit) -> Estimate:
     """Restricted mean time to target of A over that of B; below 1, A is faster."""
+    if evidence.no_target:
+        raise ValueError(f"not judged: {evidence.no_target}")
     if evidence.target_value is None:
-        raise ValueError("there is no target: the baseline it comes from has no finished run")
+        raise ValueError("there is no target: the baseline it comes from has no finished run, or too few with a score")
     first, second = evidence.durations(a, unit), evidence.durations(b, unit)
     if not (len(first.times) and len(second.times)):
         raise ValueError("no finished run of an arm")
@@ -157,9 +159,29 @@ KINDS: dict[str, Callable[..., Estimate]] = {
 def estimate(claim: DeclaredClaim, evidence: Evidence) -> Estimate:
     """Return what the runs say about a claim; without an interval, and with the reason, where they cannot say it."""
     try:
+        _refuse_other_data(claim, evidence)
         return KINDS[claim.kind](evidence, **claim.arguments)
     except ValueError as error:
         return Estimate.without_interval(math.nan, _num_runs(claim, evidence), str(error))
+
+
+def _refuse_other_data(claim: DeclaredClaim, evidence: Evidence) -> None:
+    """An accuracy less one on other data means nothing; how often runs diverge can be compared all the same."""
+    metric = claim.arguments.get("metric", VALIDATION)
+    if claim.kind != "divergence_difference" and not evidence.is_same_data(*_arms(claim, evidence), metric=metric):
+        raise ValueError("its arms are of different data, so that their numbers cannot be compared")
+
+
+def _arms(claim: DeclaredClaim, evidence: Evidence) -> list[str]:
+    """Return the labels of the arms that a claim is about."""
+    named: list[str] = []
+    for key in ("a", "b", "where"):
+        chosen = claim.arguments.get(key)
+        if isinstance(chosen, str):
+            named.append(chosen)
+        elif isinstance(chosen, Mapping):
+            named += [arm.label for arm in evidence.select(chosen)]
+    return named or [arm.label for arm in evidence.select({})]
 
 
 def _num_runs(claim: DeclaredClaim, evidence: Evidence) -> tuple[int, ...]:
@@ -172,7 +194,9 @@ def _best_arm(evidence: Evidence, levels: Mapping[str, str], over: str) -> tuple
     arms = {float(arm.settings[over]): arm for arm in evidence.select(levels)}
     trials = [
         # The last evaluation: a diverged run is at chance there, or has no score, whatever it was before.
-        Trial("", rate, run.seed, validation=math.nan if (value := run.metrics[METRIC]) is None else value, test=0.0)
+        Trial(
+            "", rate, run.seed, validation=math.nan if (value := run.metrics[VALIDATION]) is None else value, test=0.0
+        )
         for rate, arm in arms.items()
         for run in arm.runs
         if run.seed % 2 == 0

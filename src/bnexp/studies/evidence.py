@@ -9,6 +9,7 @@ from functools import cached_property
 from bnexp.analysis.arms import Arm
 from bnexp.analysis.metrics import metric_range
 from bnexp.analysis.runs import Run
+from bnexp.analysis.same_data import is_same_data
 from bnexp.analysis.statistics.estimate import Estimate
 from bnexp.analysis.statistics.student import mean
 from bnexp.analysis.statistics.target import NEVER, Durations, durations, first_crossing, target_from_baseline
@@ -51,6 +52,8 @@ class Evidence:
             empty for an arm outside of the factorial.
         target: what is to be reached, if there is something.
         baseline: label of the arm that a target without a value is taken from.
+        no_target: why there is no target although one was declared.
+        target_caution: what limits a verdict that rests on the target.
     """
 
     def __init__(
@@ -58,11 +61,16 @@ class Evidence:
         arms: Sequence[Arm],
         target: Target | None = None,
         baseline: str = "",
+        *,
+        no_target: str = "",
+        target_caution: str = "",
     ) -> None:
         self.arms = {arm.label: arm for arm in arms}
         self.runs = {arm.label: arm.runs for arm in arms}
         self.target = target
         self.baseline = baseline
+        self.no_target = no_target
+        self.target_caution = target_caution
 
     @cached_property
     def target_value(self) -> float | None:
@@ -102,6 +110,10 @@ class Evidence:
         except ValueError as error:
             return Estimate.without_interval(math.nan, (len(self.runs[label]),), str(error))
         return mean(values, self.resolution(label, metric)).within(*metric_range(metric))
+
+    def is_same_data(self, *labels: str, metric: str = "test/accuracy") -> bool:
+        """Whether the runs of these arms were judged on the same examples, so that their numbers can be compared."""
+        return is_same_data((run for label in labels for run in self.runs[label]), metric)
 
     def is_complete(self, label: str, metric: str) -> bool:
         """Whether every finished run of an arm has a metric: what is left of another arm is its better runs."""

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import yaml
 
+from bnexp.analysis.same_data import PUBLISHED
+from bnexp.config.check import Config
 from bnexp.config.compose import Composed, compose_seeds
 from bnexp.config.hydra_words import check_hydra_words
 from bnexp.errors import ConfigError, did_you_mean
@@ -19,10 +21,12 @@ from bnexp.ranges import Count, Interval, violation
 from bnexp.studies.definition import target_values
 from bnexp.studies.study import Arm, Study
 from bnexp.training.device import choose_device
-from bnexp.training.record import run_name
+from bnexp.training.record import RunFolder, run_name
 
 OWN_KEYS = ("seeds", "setting", "target")
 """Words about the study itself; the others are overrides of its runs, or about Hydra and the launcher."""
+
+SEEN = "the target was chosen after results were seen"
 
 MOST_SEEDS = 10_000
 """All runs are composed before the first one starts."""
@@ -78,6 +82,7 @@ class Plan:
         folder: where the study's own files go.
         rerun: whether finished runs are repeated.
         on_cpu: whether the runs use the CPU alone.
+        asked: the words that make this another question than the study's own; the folder's name stands for them.
     """
 
     study: Study
@@ -89,6 +94,7 @@ class Plan:
     folder: Path
     rerun: bool
     on_cpu: bool
+    asked: tuple[str, ...] = ()
 
     @property
     def jobs(self) -> list[Job]:
@@ -110,7 +116,9 @@ def make_plan(study: Study, words: Sequence[str], user_dirs: Sequence[Path] = ()
     check_hydra_words(words)
     if replicas := next((word for word in words if _key(word) == "training.replicas"), None):
         raise ConfigError(f"{replicas}: a study trains its seeds side by side by itself; say how many with seeds=N")
+    _refuse_own_words(study)
     own = {key: value for key, equals, value in map(_split, words) if equals and key in OWN_KEYS}
+    typed = set(own)
     hydra = tuple(word for word in words if _key(word).startswith("hydra"))
     overrides = tuple(word for word in words if _key(word) not in OWN_KEYS and word not in hydra)
     setting = own.pop("setting", "")
@@ -121,18 +129,28 @@ def make_plan(study: Study, words: Sequence[str], user_dirs: Sequence[Path] = ()
         )
     larger = study.settings.get(setting, ())
     own = {key: value for key, _, value in map(_split, larger) if key in OWN_KEYS} | own
+    declared = _with(study, {key: value for key, _, value in map(_split, larger) if key == "target"}).target
     study = _with(study, own)
     base = [*study.base, *(word for word in larger if _key(word) not in OWN_KEYS)]
     _refuse_collisions(study, overrides)
     arms = tuple(
         _plan_arm(arm, merged([*base, *overrides, *arm.overrides]), study.seeds, user_dirs) for arm in study.arms
     )
+    _refuse_twins(study.name, arms)
     config = arms[0].composed.config
     output_dirs = {arm.composed.config["output_dir"] for arm in arms}
     if len(output_dirs) > 1:
         raise ConfigError(f"study {study.name}: all arms must have the same output_dir, not {sorted(output_dirs)}")
-    folder = Path(config["output_dir"]) / "studies" / _folder_name(study.name, setting, overrides)
-    _refuse_other_question(folder, study.name, setting, overrides)
+    foreign = _words_about_data(overrides, config)
+    if "target" not in typed and foreign:
+        study = _without_target(study, base, foreign)
+    is_chosen = "target" in typed and (study.target != declared or bool(foreign))
+    chosen = [f"target={study.target.value}"] if study.target and is_chosen else []
+    asked = merged([*(word for word in overrides if _key(word) not in ("output_dir", "rerun")), *chosen])
+    folder = Path(config["output_dir"]) / "studies" / _folder_name(study.name, setting, asked)
+    _refuse_other_question(folder, study.name, setting, asked)
+    if is_chosen:
+        study = replace(study, target_caution=_target_caution(folder, arms))
     device = choose_device(config["training"]["device"])
     return Plan(
         study=study,
@@ -144,6 +162,7 @@ def make_plan(study: Study, words: Sequence[str], user_dirs: Sequence[Path] = ()
         folder=folder,
         rerun=config["rerun"],
         on_cpu=device.type == "cpu",
+        asked=asked,
     )
 
 
@@ -217,6 +236,77 @@ def _number(text: str) -> float | str:
         return text
 
 
+def _refuse_own_words(study: Study) -> None:
+    """What the study or the launcher decides makes no arm: the runs would be the same ones."""
+    words = [*study.base, *(word for arm in study.arms for word in arm.overrides)]
+    words += [word for setting in study.settings.values() for word in setting]
+    for word in words:
+        if _key(word) == "seed":
+            raise ConfigError(
+                f"study {study.name}: {word}: every arm has the seeds 0 to N - 1 of seeds: N, so that a seed makes no "
+                "arm; take the word out"
+            )
+        if _key(word) == "training.replicas":
+            raise ConfigError(
+                f"study {study.name}: {word}: a study trains its seeds side by side by itself; take the word out"
+            )
+
+
+def _refuse_twins(name: str, arms: Sequence[PlannedArm]) -> None:
+    """Refuse arms whose runs are the same ones, whatever their words: comparing them would find that nothing differs.
+
+    An arm that is named by itself may be another name for a cell of the factors, down to the last word.
+    """
+    first: dict[str, PlannedArm] = {}
+    for arm in arms:
+        other = first.setdefault(arm.jobs[0].path.name, arm)  # fingerprint and seed
+        is_name_of_cell = (
+            bool(arm.arm.levels) != bool(other.arm.levels) and arm.composed.config == other.composed.config
+        )
+        if other is not arm and not is_name_of_cell:
+            own, others = set(arm.words), set(other.words)
+            told = "; ".join(" ".join(sorted(words)) or "nothing" for words in (others - own, own - others))
+            raise ConfigError(
+                f"study {name}: arms {other.arm.label} and {arm.arm.label} are the same runs: what tells them apart "
+                f"({told}) changes no number; take one of them out"
+            )
+
+
+def _words_about_data(overrides: Sequence[str], config: Config) -> list[str]:
+    """Return the words that choose the data or change them: not how they are scaled, nor where published ones lie."""
+    is_published = str(config["dataset"].get("_target_")).startswith(PUBLISHED)
+    harmless = {"dataset.scaling", *(["dataset.root"] if is_published else [])}
+    keys = [_key(word) for word in overrides]
+    return [
+        word
+        for word, key in zip(overrides, keys, strict=True)
+        if key == "dataset" or (key.startswith("dataset.") and key not in harmless)
+    ]
+
+
+def _without_target(study: Study, base: Sequence[str], foreign: Sequence[str]) -> Study:
+    """Drop a target that was declared for other data than the words ask for; one from the baseline adapts itself."""
+    target = study.target
+    if target is None or target.value is None:
+        return study
+    declared_for = next((word for word in reversed(base) if _key(word) == "dataset"), "other data")
+    why = (
+        f"the target {target.metric} {target.value:g} was declared for {declared_for}, and the words ask for "
+        f"{' '.join(foreign)}; add target=…"
+    )
+    return replace(study, target=None, no_target=why)
+
+
+def _target_caution(folder: Path, arms: Sequence[PlannedArm]) -> str:
+    """Say so where evaluations of the study's runs were there to be seen when this target was asked for first."""
+    try:
+        before: Any = yaml.safe_load((folder / "study.yaml").read_text(encoding="utf-8"))
+        return str(before["target"].get("caution") or "")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, yaml.YAMLError):
+        seen = any(RunFolder(job.path).metrics.exists() for arm in arms for job in arm.jobs)
+        return SEEN if seen else ""
+
+
 def _refuse_collisions(study: Study, overrides: Sequence[str]) -> None:
     """An arm would overrule such a word, or stop being that arm; either way nobody would be told."""
     for word in overrides:
@@ -228,26 +318,20 @@ def _refuse_collisions(study: Study, overrides: Sequence[str]) -> None:
             raise ConfigError(f"{word}: the arms of study {study.name} set {key} themselves (arm {owner.label})")
 
 
-def _folder_name(name: str, setting: str, overrides: Sequence[str]) -> str:
-    """The study's name, the setting's, and six digits of the user's overrides: other questions have other folders."""
-    changing = _changing(overrides)
-    digest = hashlib.sha256("\n".join(changing).encode()).hexdigest()[:6] if changing else ""
+def _folder_name(name: str, setting: str, asked: Sequence[str]) -> str:
+    """Return the study's name, the setting's, and six digits of the words that make it another question."""
+    digest = hashlib.sha256("\n".join(asked).encode()).hexdigest()[:6] if asked else ""
     return "-".join(part for part in (name, setting, digest) if part)
 
 
-def _changing(overrides: Iterable[str]) -> tuple[str, ...]:
-    """Return the words that make another question of a study."""
-    return merged(word for word in overrides if _key(word) not in ("output_dir", "rerun"))
-
-
-def _refuse_other_question(folder: Path, name: str, setting: str, overrides: Sequence[str]) -> None:
+def _refuse_other_question(folder: Path, name: str, setting: str, asked: tuple[str, ...]) -> None:
     """Raise ConfigError where the folder holds a study of other words: six digits do not tell all words apart."""
     try:
         node: Any = yaml.load(read_bytes(folder / "study.yaml"), Loader=_Loader)
-        found = (node["name"], node["setting"] or "", _changing(node["overrides"]))
+        found = (node["name"], node["setting"] or "", tuple(node["asked"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
         return  # there is none, or none that can be read; it is written anew
-    if found != (name, setting, _changing(overrides)):
+    if found != (name, setting, asked):
         raise ConfigError(
             f"{folder}: holds study {found[0]} with other words ({' '.join(found[2]) or 'none'}); move that folder "
             "away, or use another output_dir"

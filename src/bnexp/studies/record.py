@@ -47,7 +47,9 @@ def read_evidence(plan: Plan) -> tuple[Evidence, dict[Path, str]]:
         Arm(item.arm.label, item.arm.levels, tuple(runs[job.path] for job in item.jobs if job.path in runs))
         for item in plan.arms
     ]
-    return Evidence(arms, plan.study.target, plan.study.baseline), damaged
+    study = plan.study
+    told = {"no_target": study.no_target, "target_caution": study.target_caution}
+    return Evidence(arms, study.target, study.baseline, **told), damaged
 
 
 def write_plan(plan: Plan) -> None:
@@ -70,6 +72,8 @@ def write_results(plan: Plan, evidence: Evidence, verdicts: Sequence[Verdict]) -
         "study": plan.study.name,
         "question": plan.study.question,
         "target": None if target is None else {"metric": target.metric, "value": evidence.target_value},
+        "no_target": plan.study.no_target or None,
+        "exploratory": plan.study.target_caution or None,
         "verdicts": as_json(plan.study.claims, verdicts),
     }
     text = json.dumps(finite(content), indent=2, ensure_ascii=False) + "\n"
@@ -80,6 +84,8 @@ def plan_as_data(plan: Plan) -> dict[str, Any]:
     """Return a plan as plain data."""
     study = plan.study
     target = None if study.target is None else {"metric": study.target.metric, "value": study.target.value}
+    if target is not None and study.target_caution:
+        target |= {"caution": study.target_caution}
     return {
         "name": study.name,
         "description": study.description,
@@ -87,10 +93,12 @@ def plan_as_data(plan: Plan) -> dict[str, Any]:
         "source": list(study.source),
         "setting": plan.setting or None,
         "overrides": list(plan.overrides),
+        "asked": list(plan.asked),
         "seeds": study.seeds,
         "factors": {factor: list(levels) for factor, levels in study.factors.items()},
         "baseline": study.baseline,
         "target": target,
+        **({"no_target": study.no_target} if study.no_target else {}),
         "arms": {item.arm.label: _arm_as_data(plan, item) for item in plan.arms},
         "claims": [
             finite({"text": claim.text, "source": claim.source, "kind": claim.kind, **claim.arguments})

@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from rich.console import Console
 
 from bnexp.analysis.arms import Arm
 from bnexp.analysis.columns import Column, console, print_columns
+from bnexp.analysis.few_examples import few_examples, measured
 from bnexp.analysis.statistics.survival import kaplan_meier
 from bnexp.analysis.statistics.target import Durations
 from bnexp.analysis.statistics.verdict import Verdict
@@ -35,6 +37,7 @@ def print_plan(plan: Plan, cost: Cost | None) -> None:
     base = set.intersection(*({*item.words} for item in plan.arms))
     print_columns(terminal, _plan_columns(plan, base), "a pipe")
     terminal.print(f"all arms: {' '.join(sorted(base)) or '–'}")
+    _print_about_target(terminal, plan)
     terminal.print(f"study folder: {plan.folder}")
     for setting in study.settings:
         terminal.print(f"larger:   bnexp study {study.name} setting={setting}")
@@ -52,6 +55,10 @@ def print_outcome(plan: Plan, evidence: Evidence, found: Sequence[Verdict], erro
     if found:
         terminal.print(plan.study.question)
         print_columns(terminal, _verdict_columns(found), "a pipe or the report")
+    _print_about_target(terminal, plan)
+    results = [run.result for runs in evidence.runs.values() for run in runs]
+    for line in few_examples(item for result in results for item in measured(result)):
+        terminal.print(line)
     for path, line in errors.items():
         terminal.print(f"no answer   {path}  {printable(line)}")
     for line in differences(run.result for arm in evidence.arms.values() for run in arm.runs):
@@ -59,6 +66,14 @@ def print_outcome(plan: Plan, evidence: Evidence, found: Sequence[Verdict], erro
     if errors:
         terminal.print(f"{len(errors)} runs have no answer; the same command runs them alone.")
     terminal.print(f"study folder: {plan.folder} (its curves: bnexp dashboard {plan.folder})")
+
+
+def _print_about_target(terminal: Console, plan: Plan) -> None:
+    """Say why there is no target, or what limits verdicts that rest on it."""
+    if plan.study.no_target:
+        terminal.print(f"no target: {plan.study.no_target}")
+    if plan.study.target_caution:
+        terminal.print(f"exploratory: {plan.study.target_caution}; this is another report than the declared one")
 
 
 def _plan_columns(plan: Plan, base: set[str]) -> list[Column]:
@@ -87,7 +102,7 @@ def _arm_columns(plan: Plan, evidence: Evidence) -> list[Column]:
     for item in plan.arms:
         arm = evidence.arms[item.arm.label]
         if not arm.runs:
-            rows.append((arm.label, "0", *[""] * 6))
+            rows.append((arm.label, "0", *[""] * 7))
             continue
         durations = evidence.durations(arm.label, "steps")
         rows.append(
@@ -95,7 +110,7 @@ def _arm_columns(plan: Plan, evidence: Evidence) -> list[Column]:
                 arm.label,
                 str(len(arm.runs)),
                 str(arm.num_diverged or ""),
-                _accuracy(evidence, arm),
+                *_accuracy(evidence, arm),
                 _median(durations) if reached else "",
                 f"{durations.reached.sum()} of {len(arm.runs)}" if reached else "",
                 f"{1000 * evidence.mean(arm.label, 'seconds/step').value:.1f}",
@@ -103,20 +118,21 @@ def _arm_columns(plan: Plan, evidence: Evidence) -> list[Column]:
             )
         )
     arms, *others = (list(cells) for cells in zip(*rows, strict=True))
-    names = ("n", "diverged", "test accuracy, mean [95 % CI]", f"median steps to{reached or ' target'}", "reached")
-    ranks = (0, 1, 0, 2, 2, 3, 4)
+    reaching = (f"median steps to{reached or ' target'}", "reached")
+    names = ("n", "diverged", "mean test accuracy", "95 % interval", *reaching)
+    ranks = (0, 1, 0, 1, 2, 2, 3, 4)
     whole = zip((*names, "ms a step", "parameters"), others, ranks, strict=True)
     return [_folded("arm", arms, least=20), *(_whole(*column) for column in whole)]
 
 
-def _accuracy(evidence: Evidence, arm: Arm) -> str:
+def _accuracy(evidence: Evidence, arm: Arm) -> tuple[str, str]:
     """Write the mean test accuracy and its interval; of an arm in which a run has no score, how many have none."""
     found = evidence.mean(arm.label, METRIC)
     if not math.isfinite(found.value):
         lacking = sum(run.metrics[METRIC] is None for run in arm.runs)
-        return f"{lacking} of {len(arm.runs)} without score"
-    ends = "" if found.note else " [{}, {}]".format(*(number(end, METRIC) for end in found.interval()))
-    return number(found.value, METRIC) + ends
+        return "no mean", f"{lacking} of {len(arm.runs)} without score"
+    low, high = (number(end, METRIC) for end in found.interval())
+    return number(found.value, METRIC), "" if found.note else f"{low} to {high}"
 
 
 def _verdict_columns(found: Sequence[Verdict]) -> list[Column]:

@@ -50,7 +50,11 @@ class DeclaredClaim:
 
 @dataclass(frozen=True)
 class Study:
-    """A study file, checked. Overrides are words as on the command line; those of ``base`` hold for all arms."""
+    """A study file, checked. Overrides are words as on the command line; those of ``base`` hold for all arms.
+
+    ``no_target`` says why there is no target although one was declared, ``target_caution`` what limits a verdict that
+    rests on the target.
+    """
 
     name: str
     description: str
@@ -65,3 +69,5 @@ class Study:
     claims: tuple[DeclaredClaim, ...]
     cost: str
     settings: Mapping[str, tuple[str, ...]]
+    no_target: str = ""
+    target_caution: str = ""

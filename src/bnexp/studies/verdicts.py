@@ -19,7 +19,16 @@ HEADER = ("claim", "verdict", "estimate", f"{CONFIDENCE:.0%} interval", "claimed
 
 def verdicts(claims: Sequence[DeclaredClaim], evidence: Evidence) -> list[Verdict]:
     """Return a verdict for each claim; all claims of a study share one error rate (Holm)."""
-    return judge([Claim(claim.text, estimate(claim, evidence), claim.low, claim.high) for claim in claims])
+    return judge(
+        [
+            Claim(claim.text, estimate(claim, evidence), claim.low, claim.high, _caution(claim, evidence))
+            for claim in claims
+        ]
+    )
+
+
+def _caution(claim: DeclaredClaim, evidence: Evidence) -> str:
+    return evidence.target_caution if claim.kind == "time_ratio" else ""
 
 
 def as_json(claims: Sequence[DeclaredClaim], found: Sequence[Verdict]) -> list[dict[str, Any]]:
@@ -33,7 +42,7 @@ def row(verdict: Verdict) -> list[str]:
     low, high = verdict.interval
     return [
         verdict.claim.name,
-        verdict.status,
+        verdict.status + (" (exploratory)" if verdict.claim.caution else ""),
         _number(found.value),
         found.note or f"{_number(low)} to {_number(high)}",
         str(verdict.claim),
@@ -62,6 +71,7 @@ def _plain(claim: DeclaredClaim, verdict: Verdict) -> dict[str, Any]:
             "seeds_needed": verdict.seeds_needed,
             "method": found.method,
             "note": found.note,
+            "exploratory": verdict.claim.caution or None,
             "explanation": verdict.explanation,
         }
     )

@@ -22,12 +22,14 @@ class Claim:
     """A claim declared before the runs: the true value of ``estimate`` lies between ``low`` and ``high``.
 
     "at least t" is low=t, "at most t" is high=t, "equal within m" is low=−m, high=m (for a ratio, 1/m and m).
+    ``caution`` says why it was not declared quite before the runs, where it was not; empty where it was.
     """
 
     name: str
     estimate: Estimate
     low: float = -math.inf
     high: float = math.inf
+    caution: str = ""
 
     def __post_init__(self) -> None:
         if not self.low <= self.high or (math.isinf(self.low) and math.isinf(self.high)):
@@ -110,7 +112,9 @@ def _seeds_needed(claim: Claim, num_claims: int) -> int | None:
 
 
 def _explain(claim: Claim, interval: tuple[float, float], finding: str, p: float, num_claims: int) -> str:
-    number = f"{claim.estimate.value:.3g}, {CONFIDENCE:.0%} interval {interval[0]:.3g} to {interval[1]:.3g}"
+    ends = f"{CONFIDENCE:.0%} interval {interval[0]:.3g} to {interval[1]:.3g}"
+    number = f"{claim.estimate.value:.3g}, {'no interval' if claim.estimate.note else ends}"
     test = f"p {'< 0.0001' if p < 1e-4 else f'= {p:.2g}'}" + (f" (Holm, {num_claims} claims)" if num_claims > 1 else "")
     caution = "; exploratory (few seeds)" if min(claim.estimate.n) < EXPLORATORY_BELOW else ""
+    caution += f"; exploratory: {claim.caution}" if claim.caution else ""
     return f"claimed: {claim}; found: {number}; {finding}; {test}{caution}"
