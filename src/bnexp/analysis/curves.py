@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from bnexp.analysis.arms import Arm, differing
 from bnexp.analysis.legend import add_legend, any_script, arranged, telling
 from bnexp.analysis.runs import Run
+from bnexp.analysis.scales import set_log_scale
 from bnexp.atomic import write_atomically
 from bnexp.config.targets import show
 from bnexp.training.record import Row
@@ -28,7 +29,7 @@ PANELS = {"val/accuracy": "validation accuracy (fraction correct)", "train/loss"
 
 # Okabe & Ito's colours, which colour-blind people can tell apart, without the yellow that white paper swallows.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-DASHES = ("-", "--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)))
+DASHES = ("-", "--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)), (0, (9, 3)), (0, (3, 2, 1, 2, 1, 2)))
 WIDTH = 9.0  # inches
 
 
@@ -72,7 +73,7 @@ def draw(arms: Sequence[Arm], panels: dict[str, str] = PANELS) -> Figure:
         pane.set_ylabel(name)
         pane.grid(alpha=0.3)
         if "loss" in metric and np.isfinite(pane.dataLim.minposy):  # some loss is finite and above 0
-            pane.set_yscale("log")
+            set_log_scale(pane)
     add_legend(figure, panes[0].get_lines(), names)
     figure.suptitle("mean over runs, band from the lowest to the highest", fontsize=10)
     return figure

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from bnexp.analysis.arms import Arm
 from bnexp.analysis.curves import WIDTH, styles
 from bnexp.analysis.legend import add_legend, arranged, telling
+from bnexp.analysis.scales import set_log_scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,17 +61,15 @@ def _draw_line(pane: Axes, inspection: Inspection, value: str, colour: str, dash
 
 def _set_scales(pane: Axes, depth: int) -> None:
     import numpy as np
-    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+    from matplotlib.ticker import MaxNLocator
 
     heights = np.concatenate([np.asarray(line.get_ydata(), float) for line in pane.get_lines()])
     heights = heights[np.isfinite(heights)]
     if len(heights):
         low, high = np.log10(heights.min()), np.log10(heights.max())
         middle, half = (low + high) / 2, max((high - low) / 2 * 1.08, 1.0)
-        pane.set_yscale("log")
         pane.set_ylim(10 ** (middle - half), 10 ** (middle + half))
-        pane.yaxis.set_major_locator(LogLocator(numticks=8))
-        pane.yaxis.set_minor_formatter(NullFormatter())
+        set_log_scale(pane)
     pane.set_xlim(1 - min(0.03 * depth, 0.9), depth * 1.03)  # there is no layer 0
     if depth <= FEW_LAYERS:
         pane.set_xticks(range(1, depth + 1))

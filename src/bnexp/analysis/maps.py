@@ -12,6 +12,7 @@ import numpy as np
 from bnexp.analysis.curves import COLOURS
 from bnexp.analysis.landscape import Landscape, Numbers
 from bnexp.analysis.legend import Names, add_legend, arranged, telling
+from bnexp.analysis.scales import colour_bar, log_ticks, set_log_scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +26,7 @@ LOWEST = 1e-4
 HIGHEST = 30.0
 """Losses beyond this multiple of ln(classes) have one colour: filters twice as large can give any loss."""
 
-TICKS = [digit * 10.0**power for power in range(-6, 10) for digit in (1, 2, 5)]
+MOST_CONTOURS = 12
 
 
 def draw(landscapes: Sequence[Landscape]) -> Figure:
@@ -81,16 +82,13 @@ def _draw_maps(figure: FigureBase, maps: Sequence[Landscape], rows: int, across:
             pane.set_ylabel("second direction", fontsize=9)
         if index + across >= len(maps):
             pane.set_xlabel("first direction", fontsize=9)
-    marks = [tick for tick in TICKS if low <= tick <= high]
-    bar = figure.colorbar(filled, ax=panes.tolist(), label="loss (nats)", ticks=marks)
-    bar.minorticks_off()
-    bar.ax.set_yticklabels([f"{tick:g}" for tick in marks])
+    colour_bar(figure, filled, panes.tolist(), label="loss (nats)")
     figure.suptitle("loss around the weights (+); dashed: ln(classes), the loss of chance", fontsize=10)
 
 
 def _draw_contours(pane: Axes, landscape: Landscape, shown: Numbers, low: float, high: float) -> None:
     """Thin lines at round losses, a dashed one at that of chance."""
-    levels = [tick for tick in TICKS if low < tick < high]
+    levels = [tick for tick in log_ticks(low, high, MOST_CONTOURS) if low < tick < high]
     pane.contour(landscape.steps, landscape.steps, shown, levels, colors="black", linewidths=0.4, alpha=0.6)
     chance = math.log(landscape.num_classes)
     if shown.min() < chance < shown.max():
@@ -108,9 +106,9 @@ def _draw_lines(figure: FigureBase, landscapes: Sequence[Landscape], names: Name
         pane.plot(landscape.steps, _drawable(landscape.second), color=colour, linewidth=1.2, linestyle="--")
     for num_classes in sorted({landscape.num_classes for landscape in landscapes}):
         pane.axhline(math.log(num_classes), color="grey", linewidth=0.8, linestyle=":")
-    pane.set_yscale("log")
     low, high = colour_limits(landscapes)
     pane.set_ylim(low / 1.5, high * 1.5)
+    set_log_scale(pane)
     pane.set_xlabel("step along the direction (1: as large as the weights)")
     pane.set_ylabel("loss (nats)")
     pane.grid(alpha=0.3)

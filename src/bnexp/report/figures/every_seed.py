@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bnexp.report.figures.style import FAINT, INK, NARROW, PALETTE, PAPER, RULE, short
+from bnexp.report.figures.style import FAINT, INK, NARROW, PALETTE, PAPER, RULE, titles
 from bnexp.report.outcome import Outcome
 from bnexp.studies.evidence import measure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+LABEL = 2.4  # inches
 
 
 def draw_every_seed(outcome: Outcome) -> Figure:
@@ -29,7 +31,8 @@ def draw_every_seed(outcome: Outcome) -> Figure:
         axes.axvline(reference, color=FAINT, linestyle="--", linewidth=1)
     for row, arm in enumerate(arms):
         _row(axes, outcome, arm.label, row)
-    axes.set_yticks(range(len(arms)), [f"{short(arm.label)}  n={len(arm.runs)}" for arm in arms])
+    names = titles([arm.label for arm in arms], LABEL)
+    axes.set_yticks(range(len(arms)), [f"{name}  n={len(arm.runs)}" for name, arm in zip(names, arms, strict=True)])
     axes.set_ylim(len(arms) - 0.4, -0.6)
     axes.grid(axis="y", color=RULE)
     if shown:  # the interval of two runs may be wider than the whole axis

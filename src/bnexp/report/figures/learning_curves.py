@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from bnexp.analysis.arms import Arm
 from bnexp.analysis.curves import curve
+from bnexp.analysis.scales import set_log_scale
 from bnexp.report.figures.panes import draw_panes
-from bnexp.report.figures.style import plain_log_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,6 +33,5 @@ def draw_curves(arms: Sequence[Arm], baseline: str, metric: str, name: str) -> F
     figure = draw_panes(arms, baseline, ("epoch", name), mean_and_band, mean)
     for axes in figure.axes:
         if "loss" in metric and np.isfinite(axes.dataLim.minposy):  # some loss is finite and above 0
-            axes.set_yscale("log")
-            plain_log_ticks(axes)
+            set_log_scale(axes)
     return figure

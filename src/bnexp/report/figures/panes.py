@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from bnexp.analysis.arms import Arm
-from bnexp.report.figures.style import FAINT, NARROW, PALETTE, WIDE, arm_styles, legend_below, short
+from bnexp.report.figures.style import FAINT, NARROW, PALETTE, WIDE, arm_styles, balanced, legend_below, short, titles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 MOST_LINES = len(PALETTE)
-COLUMNS = 4
+COLUMNS = (4, 5, 3)
 LEFT, RIGHT, TOP, BOTTOM, PANE = 0.75, 0.1, 0.4, 0.55, 1.65  # inches
 
 DrawLine = Callable[["Axes", Arm, dict[str, Any]], None]
@@ -59,23 +58,22 @@ def _one_each(
 ) -> Figure:
     from matplotlib.figure import Figure
 
-    rows = -(-len(arms) // COLUMNS)
+    rows, columns = balanced(len(arms), COLUMNS)
     height = TOP + rows * PANE + BOTTOM
     figure = Figure(figsize=(WIDE, height))
-    grid = figure.subplots(rows, COLUMNS, sharex=True, sharey=True, squeeze=False)
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     # By hand: matplotlib's own layout takes a second for every ten panes.
     figure.subplots_adjust(LEFT / WIDE, BOTTOM / height, 1 - RIGHT / WIDE, 1 - TOP / height, 0.08, 0.42)
     reference = next((arm for arm in arms if arm.label == baseline), None)
-    for axes, arm in zip(grid.flat, arms, strict=False):
+    named = titles([arm.label for arm in arms], 0.92 * (WIDE - LEFT - RIGHT) / columns)
+    for axes, arm, style, title in zip(grid.flat, arms, arm_styles(arms), named, strict=False):
         if reference is not None and arm is not reference:
             plain_line(axes, reference, {"color": FAINT, "linestyle": "--", "linewidth": 1.2})
-        line(axes, arm, {"color": PALETTE[0], "linestyle": "-"})
-        axes.set_title(
-            "\n".join(wrap(short(arm.label, 54), 29, max_lines=2, placeholder="…")), fontsize=8.5, loc="left"
-        )
+        line(axes, arm, style)
+        axes.set_title(title, fontsize=8.5, loc="left")
     for axes in grid.flat[len(arms) :]:
         axes.remove()
-    for axes in grid.flat[max(0, len(arms) - COLUMNS) : len(arms)]:  # the lowest of each column
+    for axes in grid.flat[max(0, len(arms) - columns) : len(arms)]:  # the lowest of each column
         axes.tick_params(labelbottom=True)
     figure.supxlabel(labels[0], fontsize=9.5, y=0.12 / height, va="bottom")
     figure.supylabel(labels[1], fontsize=9.5, x=0.1 / WIDE, ha="left")

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bnexp.analysis.scales import colour_bar
 from bnexp.analysis.signals import DepthAndTime
-from bnexp.report.figures.style import WIDE, short
+from bnexp.report.figures.style import WIDE, balanced, short, titles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLUMNS = 3
+COLUMNS = (3, 4)
 LAYER = 0.16  # inches
+NAMES = 0.9  # inches: of the layers, to the left of a pane
 MOST_NAMES = 14
 """Layers up to which each has its name at the axis; of more layers only some have."""
 
@@ -23,34 +25,30 @@ MOST_NAMES = 14
 def draw_signal_maps(maps: Mapping[str, DepthAndTime], *, logarithmic: bool) -> Figure:
     """Draw the maps by arm; the first layer lies at the bottom, and grey is where no run has a finite value."""
     from matplotlib import colormaps
-    from matplotlib.colors import LogNorm
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
-    from matplotlib.ticker import FuncFormatter, NullFormatter
 
-    rows, columns = -(-len(maps) // COLUMNS), min(len(maps), COLUMNS)
+    rows, columns = balanced(len(maps), COLUMNS)
     most_layers = max(len(found.layers) for found in maps.values())
     pane = 0.9 + LAYER * min(max(most_layers, 4), 16)
     figure = Figure(figsize=(WIDE, 0.5 + rows * pane), layout=ConstrainedLayoutEngine(w_pad=0.1))
     grid = figure.subplots(rows, columns, squeeze=False)
     colours = colormaps["cividis"].with_extremes(bad="#bbbbbb")
     scale = _scale(maps, logarithmic)
-    for axes, (label, found) in zip(grid.flat, maps.items(), strict=False):
+    named = titles(list(maps), (WIDE - 0.8) / columns - NAMES)
+    for axes, title, found in zip(grid.flat, named, maps.values(), strict=False):
         values = np.where(found.mean > 0, found.mean, np.nan) if logarithmic else found.mean
         drawn = axes.pcolormesh(
             _edges(found.epochs), np.arange(len(found.layers) + 1), values, cmap=colours, norm=scale
         )
-        axes.set_title(short(label, 40), loc="left")
+        axes.set_title(title, fontsize=8.5, loc="left")
         axes.set_xlabel("epoch")
         axes.grid(visible=False)
         _name_layers(axes, found.layers)
     for axes in grid.flat[len(maps) :]:
         axes.remove()
-    bar = figure.colorbar(drawn, ax=list(grid.flat[: len(maps)]), pad=0.01)
+    bar = colour_bar(figure, drawn, grid.flat[: len(maps)].tolist(), pad=0.01)
     bar.outline.set_visible(False)
-    if isinstance(scale, LogNorm):
-        bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))  # matplotlib's are formulas
-        bar.ax.yaxis.set_minor_formatter(NullFormatter())
     return figure
 
 

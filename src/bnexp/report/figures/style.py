@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from bnexp.analysis.arms import Arm
-from bnexp.analysis.curves import COLOURS, styles
-from bnexp.analysis.legend import add_legend, arranged, shortened
+from bnexp.analysis.curves import COLOURS, DASHES, styles
+from bnexp.analysis.legend import add_legend, arranged, shortened, telling
 from bnexp.text import printable
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ PAPER = "#ffffff"
 
 NARROW = 5.4  # inches: two of these side by side
 WIDE = 10.0
+TITLE_LETTER = 0.073  # inches: of the 8.5 points of a pane's title
 PALETTE = (*COLOURS[:-1], "#111111")  # an SVG leaves out that a band is quite black, and nobody could make it light
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
@@ -39,6 +41,7 @@ SETTINGS: Any = {
     "axes.grid": True,
     "axes.axisbelow": True,
     "axes.formatter.use_mathtext": False,
+    "axes.formatter.useoffset": False,  # the numbers at an axis are what they say
     "grid.color": RULE,
     "grid.linewidth": 0.8,
     "xtick.color": FAINT,
@@ -73,6 +76,30 @@ def short(text: str, most: int = 34) -> str:
     return f" {line}" if line.startswith("_") else line
 
 
+def balanced(count: int, columns: Sequence[int]) -> tuple[int, int]:
+    """Return rows and columns for ``count`` panes: no pane alone in the last row, few places empty.
+
+    Args:
+        count: panes, one or more.
+        columns: how many may stand side by side, the best first; so few that they fill no row stand in one.
+    """
+    fitting = [across for across in columns if across <= count] or [count]
+    across = min(fitting, key=lambda across: (count > across and count % across == 1, -count % across))
+    return -(-count // across), across
+
+
+def titles(labels: Sequence[str], width: float) -> list[str]:
+    """Return the titles of panes ``width`` inches wide: what tells the arms apart, in two lines at most."""
+    letters = max(int(width / TITLE_LETTER), 8)
+    found = []
+    for label in telling([printable(label) for label in labels]):
+        lines = wrap(label, letters)
+        if len(lines) > 2:
+            lines = wrap(shortened(label, 2 * letters - 8), letters)[:2]
+        found.append("\n".join(lines))
+    return found
+
+
 def arm_styles(arms: Sequence[Arm]) -> list[dict[str, Any]]:
     """Return colour and dashes of each arm's line."""
     return [{"color": PALETTE[COLOURS.index(colour)], "linestyle": dash} for colour, dash in styles(arms)]
@@ -80,11 +107,10 @@ def arm_styles(arms: Sequence[Arm]) -> list[dict[str, Any]]:
 
 def level_style(index: int) -> dict[str, Any]:
     """Return colour, dashes and marker of the index-th line of a drawing whose lines are levels or families."""
-    dashes = ("-", "--", ":", "-.")
     return {
         "color": PALETTE[index % len(PALETTE)],
-        "linestyle": dashes[index // len(PALETTE) % len(dashes)],
-        "marker": MARKERS[index % len(MARKERS)],
+        "linestyle": DASHES[index // len(PALETTE) % len(DASHES)],
+        "marker": MARKERS[(index + index // len(PALETTE)) % len(MARKERS)],  # another one in each round of colours
         "markersize": 5,
     }
 
@@ -95,13 +121,3 @@ def legend_below(axes: Axes, columns: int = 2) -> Legend:
     figure = axes.get_figure(root=True)
     assert figure is not None
     return add_legend(figure, handles, arranged(labels, figure.get_figwidth(), columns, SETTINGS["legend.fontsize"]))
-
-
-def plain_log_ticks(axes: Axes, name: str = "y") -> None:
-    """Write the ticks of a logarithmic axis as plain numbers: matplotlib's own are formulas."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-
-    axis = axes.yaxis if name == "y" else axes.xaxis
-    axis.set_major_locator(LogLocator(numticks=6))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.set_minor_locator(NullLocator())

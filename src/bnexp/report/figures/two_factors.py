@@ -9,7 +9,7 @@ import numpy as np
 from bnexp.analysis.metrics import metric_range
 from bnexp.analysis.statistics.student import mean
 from bnexp.report.factorial_table import Grid
-from bnexp.report.figures.style import INK, NARROW, legend_below, level_style, short
+from bnexp.report.figures.style import INK, NARROW, PAPER, legend_below, level_style, short
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,7 +31,9 @@ def draw_heat_map(grid: Grid) -> Figure:
     scale = Normalize(min(np.nanmin(means), top - LEAST_RANGE), top)
     figure = Figure(figsize=(NARROW, 1.3 + 0.55 * len(rows)), layout="constrained")
     axes = figure.add_subplot()
-    axes.pcolormesh(np.ma.masked_invalid(means), cmap="cividis", norm=scale, edgecolors="white", linewidth=1.5)
+    axes.pcolormesh(np.ma.masked_invalid(means), cmap="cividis", norm=scale)
+    axes.hlines(range(len(rows) + 1), 0, len(columns), color=PAPER, linewidth=1.5)
+    axes.vlines(range(len(columns) + 1), 0, len(rows), color=PAPER, linewidth=1.5)
     for (i, j), value in np.ndenumerate(means):
         known = np.isfinite(value)
         light = known and sum(colormaps["cividis"](scale(value))[:3]) < 1.5
