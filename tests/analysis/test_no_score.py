@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.analysis.synthetic import write_run
+from tests.sealing import seal_by_hand
 
 from bnexp.analysis.arms import Arm, by_configuration
 from bnexp.analysis.caveats import caveats
@@ -129,6 +130,12 @@ def test_a_line_and_a_table_about_it_say_that_it_has_no_score(capsys: pytest.Cap
     assert "epoch None" not in lines
 
 
+def finish(folder: Path, result: dict[str, Any]) -> None:
+    (folder / "config.yaml").write_text(json.dumps({"seed": result["seed"]}))
+    (folder / "result.json").write_text(json.dumps(result | {"fingerprint": "0123456789"}))
+    seal_by_hand(folder, "0123456789", result["seed"])
+
+
 @pytest.mark.parametrize("accuracies", [*itertools.permutations([0.9, 0.8, None])])
 def test_a_multiruns_table_says_of_how_many_runs_it_is_the_mean(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], accuracies: list[float | None]
@@ -137,7 +144,7 @@ def test_a_multiruns_table_says_of_how_many_runs_it_is_the_mean(
     for seed, accuracy in enumerate(accuracies):
         path = tmp_path / f"a-s{seed}"
         path.mkdir()
-        (path / "result.json").write_text(json.dumps(full(accuracy, seed)))
+        finish(path, full(accuracy, seed))
         planned.append(Planned(("norm=none",), seed, path))
     print_summary(planned, tmp_path)
     out = capsys.readouterr().out
@@ -146,6 +153,6 @@ def test_a_multiruns_table_says_of_how_many_runs_it_is_the_mean(
 
 
 def test_an_arm_without_any_score_has_no_mean(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "result.json").write_text(json.dumps(full(None)))
+    finish(tmp_path, full(None))
     print_summary([Planned(("norm=none",), 0, tmp_path)], tmp_path)
     assert capsys.readouterr().out.count("no score") == 2
