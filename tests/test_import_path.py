@@ -29,7 +29,8 @@ OWN_FOLDERS = ("mine", "outputs")
 START = """\
 import sys
 from bnexp.cli.main import process
-process()
+if __name__ == "__main__":
+    sys.exit(process())
 """
 """What pip writes as the command ``bnexp``."""
 
@@ -53,7 +54,8 @@ class Trap:
             self.set(f"{name}.py", name)
             self.set(f"{name}/__init__.py", name)
         self.set("hydra_plugins/hydra_evil/__init__.py", "hydra_evil")
-        (self.folder / "hydra_plugins" / "__init__.py").unlink(missing_ok=True)
+        for file in ("hydra_plugins/__init__.py", "hydra_plugins.py"):  # a package that any folder may add to
+            (self.folder / file).unlink(missing_ok=True)
         (self.folder / "matplotlibrc").write_text("text.usetex: True\nno.such.key: 1\n")
         (self.folder / "mine" / "study").mkdir(parents=True)
         (self.folder / "mine" / "study" / "tiny.yaml").write_text("# Tiny\n" + yaml.safe_dump(STUDY))

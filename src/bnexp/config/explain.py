@@ -100,12 +100,20 @@ def keys_by_choice(folders: Sequence[Path]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {key: {"train"} for key in _flat(read_mapping(config_dir() / "train.yaml"), "")}
     for group in groups(folders):
         for name, file in choices(folders, group).items():
-            node = read_choice(file)
+            node = _said(file)
             parts = [file.parent / f"{part}.yaml" for part in node.get("defaults", []) if str(part).startswith("_")]
             for source in [file, *(part for part in parts if part.exists())]:
-                for key in _flat(read_choice(source), f"{group}."):
+                for key in _flat(_said(source), f"{group}."):
                     found.setdefault(key, set()).add(name)
     return found
+
+
+def _said(file: Path) -> dict[str, Any]:
+    """What a choice's file says; nothing where it cannot be read, which is told to those who choose it."""
+    try:
+        return read_choice(file)
+    except ConfigError:
+        return {}
 
 
 def _flat(node: Mapping[str, Any], prefix: str) -> Iterator[str]:

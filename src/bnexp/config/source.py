@@ -5,6 +5,7 @@ Whatever else lies there cannot be reached: no primary configuration, nothing of
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from hydra.core.object_type import ObjectType
@@ -62,4 +63,11 @@ class ChoicesSource(ConfigSource):
         if not name or "/" in name or not self.is_group(group):
             return None
         file = Path(self.path, group, f"{name}.yaml")
-        return file if file.exists() else None
+        return _as_seen_from_here(file) if file.exists() else None
+
+
+def _as_seen_from_here(file: Path) -> Path:
+    """Return the path as a user names it, for messages."""
+    with suppress(ValueError, OSError):  # it lies elsewhere, or the working folder has been removed
+        return file.relative_to(Path.cwd())
+    return file
