@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from bnexp.errors import ConfigError
+from bnexp.nn.channels_last import batch_norm
 from bnexp.nn.divisors import require_divisor
 
 
@@ -28,8 +28,9 @@ def require_several_values(choice: str, x: Tensor, num_statistics: int, size: st
 class BatchNorm(_BatchNorm):
     """``torch.nn.BatchNorm1d`` and ``2d`` in one: (N, C, …) → (N, C, …).
 
-    Differs in two things: one value per channel is an error line of bnexp, and the cumulative average
-    (``momentum=None``) needs no number from the device, so that it works in a CUDA graph and on the meta device.
+    Differs in three things: one value per channel is an error line of bnexp, images in ``channels_last`` lose no digits
+    on a CPU (:mod:`bnexp.nn.channels_last`), and the cumulative average (``momentum=None``) needs no number from the
+    device, so that it works in a CUDA graph and on the meta device.
     """
 
     choice = "batch"
@@ -41,18 +42,20 @@ class BatchNorm(_BatchNorm):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (torch.nn's name)
         """Normalize ``input`` (N, C, …); raise :class:`ConfigError` on one value per channel in training."""
-        if self.momentum is None and self.in_training_step:
+        if not self.training and self.running_mean is not None:
+            return super().forward(input)
+        self._check_input_dim(input)
+        if self.in_training_step and self.momentum is None:
             return self._forward_cumulative(input)
-        return super().forward(input)
+        return by_its_own_statistics(self, input)
 
     def _forward_cumulative(self, x: Tensor) -> Tensor:
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
-        self._check_input_dim(x)
         # With momentum 1 these two come back as the batch's own mean and unbiased variance.
         mean, var = torch.zeros_like(self.running_mean), torch.zeros_like(self.running_var)
-        y = F.batch_norm(x, mean, var, self.weight, self.bias, training=True, momentum=1.0, eps=self.eps)
+        y = batch_norm(x, mean, var, self.weight, self.bias, momentum=1.0, eps=self.eps)
         self.num_batches_tracked.add_(1)
         share = self.num_batches_tracked.to(mean.dtype).reciprocal()
         self.running_mean.lerp_(mean, share)
@@ -64,8 +67,26 @@ class BatchNorm(_BatchNorm):
             require_several_values(self.choice, input, self.num_features)
 
 
+def by_its_own_statistics(norm: _BatchNorm, x: Tensor) -> Tensor:
+    """Normalize ``x`` (N, C, …) by the batch's statistics, and record them in a training step of ``norm``."""
+    if not (norm.training and norm.track_running_stats):
+        return batch_norm(x, None, None, norm.weight, norm.bias, momentum=0.0, eps=norm.eps)
+    assert norm.momentum is not None
+    assert norm.num_batches_tracked is not None
+    norm.num_batches_tracked.add_(1)
+    mean, var = norm.running_mean, norm.running_var
+    return batch_norm(x, mean, var, norm.weight, norm.bias, momentum=norm.momentum, eps=norm.eps)
+
+
 class SyncBatchNorm(nn.SyncBatchNorm):
     """``torch.nn.SyncBatchNorm`` with bnexp's error line; in a single process it is batch norm, on a CPU too."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+        """Normalize ``input`` (N, C, …); raise :class:`ConfigError` on one value per channel in training."""
+        if input.device.type != "cpu" or not (self.training or self.running_mean is None):
+            return super().forward(input)
+        self._check_input_dim(input)
+        return by_its_own_statistics(self, input)
 
     def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002
         if self.training or self.running_mean is None:

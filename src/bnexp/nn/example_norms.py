@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bnexp.errors import ConfigError
+from bnexp.nn.channels_last import group_norm
 
 
 def _require_positions(choice: str, x: Tensor) -> None:
@@ -18,10 +19,28 @@ def _require_positions(choice: str, x: Tensor) -> None:
 
 
 class InstanceNorm(nn.InstanceNorm2d):
-    """``torch.nn.InstanceNorm2d`` with bnexp's error line for 1×1 feature maps."""
+    """``torch.nn.InstanceNorm2d`` with bnexp's error line for 1×1 feature maps, and with right gradients of one image.
+
+    PyTorch 2.15 computes all gradients wrong where a batch of 1 gets its gradient in ``channels_last``.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (torch.nn's name)
+        """Normalize ``input`` (N, C, H, W); raise :class:`ConfigError` on 1×1 feature maps."""
+        if len(input) > 1:
+            return super().forward(input)
+        self._check_input_dim(input)
+        return group_norm(input, self.num_features, self.weight, self.bias, self.eps)
 
     def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002  (torch.nn's name)
         _require_positions("instance", input)
+
+
+class GroupNorm(nn.GroupNorm):
+    """``torch.nn.GroupNorm`` that loses no digits of images in ``channels_last`` (:mod:`bnexp.nn.channels_last`)."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (torch.nn's name)
+        """Normalize ``input`` (N, C, …)."""
+        return group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
 
 class RMSNorm(nn.Module):

@@ -30,7 +30,7 @@ from bnexp.nn.batch_norms import (
     SyncBatchNorm,
 )
 from bnexp.nn.divisors import require_divisor
-from bnexp.nn.example_norms import FilterResponseNorm, InstanceNorm, RMSNorm
+from bnexp.nn.example_norms import FilterResponseNorm, GroupNorm, InstanceNorm, RMSNorm
 from bnexp.nn.norm import Norm
 from bnexp.nn.weight_norms import centered_weight_norm, spectral_norm, weight_norm
 from bnexp.ranges import Count, Interval, NonNegative, Positive, Probability
@@ -65,7 +65,7 @@ def layer(*, eps: Positive, affine: bool, input: bool) -> Norm:
 
     def features(num_features: int, spatial: bool) -> nn.Module:
         if spatial:
-            return nn.GroupNorm(1, num_features, eps, affine)
+            return GroupNorm(1, num_features, eps, affine)
         _require_several_features("layer", num_features)
         return nn.LayerNorm(num_features, eps, affine)
 
@@ -86,7 +86,7 @@ def group(*, num_groups: Count, eps: Positive, affine: bool, input: bool) -> Nor
                 f"norm.num_groups={num_groups} leaves one value in each group of {num_features} features, "
                 "which normalizes to 0; use fewer groups or norm=batch"
             )
-        return nn.GroupNorm(num_groups, num_features, eps, affine)
+        return GroupNorm(num_groups, num_features, eps, affine)
 
     return Norm(features, input=input)
 
