@@ -39,9 +39,35 @@ def test_all_maps_have_one_colour_scale_and_their_own_label() -> None:
     assert [text.get_text() for text in legend.get_texts()] == [" a", " b", " _c"]
 
 
-def test_maps_are_drawn_in_rows_of_four() -> None:
+def test_maps_are_drawn_in_even_rows() -> None:
     figure = draw([bowl(str(number)) for number in range(6)])
     assert len(filled(figure)) == 6
+    assert {pane.get_subplotspec().get_gridspec().get_geometry() for pane in figure.subfigs[0].axes[:6]} == {(2, 3)}
+
+
+@pytest.mark.parametrize("count", [1, 9, 30])
+def test_no_two_runs_have_the_same_line_and_no_map_is_a_picture_inside_the_drawing(count: int) -> None:
+    figure = draw([bowl(str(number), 1 + number / 10) for number in range(count)])
+    [pane] = figure.subfigs[1].axes
+    solid = [line for line in pane.lines if line.get_linestyle() == "-"]
+    assert len({(line.get_color(), line.get_marker()) for line in solid}) == count
+    svg = io.StringIO()
+    figure.savefig(svg, format="svg")
+    assert "<image" not in svg.getvalue()
+
+
+def test_maps_of_losses_that_hardly_differ_have_numbers_at_their_colours_and_axis() -> None:
+    flat = bowl("flat")
+    assert flat.plane is not None
+    figure = draw(
+        [replace(flat, plane=2.3 + 1e-4 * flat.plane, first=flat.first * 0 + 2.3, second=flat.second * 0 + 2.3)]
+    )
+    bar, lines = figure.subfigs[0].axes[-1], figure.subfigs[1].axes[0]
+    for axes in (bar, lines):
+        low, high = axes.get_ylim()
+        numbers = [tick for tick in axes.get_yticks() if low <= tick <= high]
+        assert len(numbers) >= 2
+        assert len({label.get_text() for label in axes.get_yticklabels()}) == len(axes.get_yticks())
 
 
 def test_lines_alone_need_no_map() -> None:

@@ -19,12 +19,13 @@ from tests.report.conftest import outcome_of, runs
 from tests.report.pictures import factorial_study, study_of_arms
 
 from bnexp.analysis.arms import Arm
+from bnexp.analysis.grid import balanced
 from bnexp.report.document import Figure as Drawn
 from bnexp.report.figures import files
 from bnexp.report.figures.every_seed import draw_every_seed
 from bnexp.report.figures.learning_curves import draw_curves
 from bnexp.report.figures.panes import COLUMNS
-from bnexp.report.figures.style import INK, PALETTE, PAPER, RULE, arm_styles, balanced, level_style, titles
+from bnexp.report.figures.style import INK, PALETTE, PAPER, RULE, arm_styles, level_style, titles
 from bnexp.report.figures.unit_percentiles import OWN_SCALE, Percentiles, draw_unit_percentiles
 from bnexp.report.outcome import MOST_DRAWN, Outcome
 from bnexp.report.write import write_report

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import pairwise, product
 
 import pytest
 from tests.report.conftest import MakeOutcome, runs
 from tests.report.page import Page
 
+from bnexp.analysis.statistics.learning_rate import Trial
 from bnexp.report.document import Table
 from bnexp.report.figures.over_rates import draw_accuracy, draw_divergence
-from bnexp.report.rate_table import rate_blocks, sweep
+from bnexp.report.rate_table import Sweep, rate_blocks, sweep
 from bnexp.report.write import write_report
 
 
@@ -51,6 +52,17 @@ def test_of_many_families_over_the_learning_rate_the_first_are_drawn(make_outcom
     table = rate_blocks(found)[1]
     assert isinstance(table, Table)
     assert [row[1] for row in table.rows] == [f"norm={norm}" for norm in norms] * 2
+
+
+@pytest.mark.parametrize("rates", [[0.1], [0.1, 0.101, 0.2], [10.0 ** (-i / 10) for i in range(40)], [0.1, 0.1001]])
+def test_the_axis_of_rates_has_numbers_that_do_not_cover_each_other(rates: list[float]) -> None:
+    trials = [Trial("arm", rate, seed, 0.5, 0.6, diverged=False) for rate in rates for seed in (0, 1)]
+    figure = draw_accuracy(Sweep(tuple(trials), ceiling=0.2, resolution=0.01))
+    figure.draw_without_rendering()
+    texts = [text for text in figure.axes[0].get_xticklabels() if text.get_text()]
+    assert len(texts) >= 2
+    upright = [text.get_window_extent() for text in texts if not text.get_rotation()]
+    assert all(one.x1 < other.x0 for one, other in pairwise(upright))
 
 
 def test_of_a_small_study_all_is_drawn(make_outcome: MakeOutcome) -> None:

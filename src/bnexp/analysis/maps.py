@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from textwrap import fill
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bnexp.analysis.curves import COLOURS
+from bnexp.analysis.grid import balanced
 from bnexp.analysis.landscape import Landscape, Numbers
 from bnexp.analysis.legend import Names, add_legend, arranged, telling
 from bnexp.analysis.scales import colour_bar, log_ticks, set_log_scale
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, FigureBase
 
-MAPS_ACROSS = 4
+MAPS_ACROSS = (4, 3)
 MAP_SIZE = 2.6  # inches
 LOWEST = 1e-4
 """Losses below this, in nats, have one colour: on a log scale they would take it up for differences nobody wants."""
@@ -27,6 +28,8 @@ HIGHEST = 30.0
 """Losses beyond this multiple of ln(classes) have one colour: filters twice as large can give any loss."""
 
 MOST_CONTOURS = 12
+MARKERS = ("", "o", "s", "^", "D", "v", "P", "X")
+"""Of the lines of the first runs, of as many more as there are colours, and so on."""
 
 
 def draw(landscapes: Sequence[Landscape]) -> Figure:
@@ -34,8 +37,7 @@ def draw(landscapes: Sequence[Landscape]) -> Figure:
     from matplotlib.figure import Figure
 
     maps = [landscape for landscape in landscapes if landscape.plane is not None]
-    across = max(1, min(MAPS_ACROSS, len(maps)))
-    rows = -(-len(maps) // across)
+    rows, across = balanced(len(maps), MAPS_ACROSS) if maps else (0, 1)
     width = max(6.4, across * MAP_SIZE + 1.2)
     names = arranged(telling([landscape.label for landscape in landscapes]), width)
     height = rows * (MAP_SIZE + 0.2) + 3.2 + names.height
@@ -101,9 +103,14 @@ def _draw_lines(figure: FigureBase, landscapes: Sequence[Landscape], names: Name
     pane: Axes = figure.subplots()
     lines = []
     for index, landscape in enumerate(landscapes):
-        colour = COLOURS[index % len(COLOURS)]
-        lines += pane.plot(landscape.steps, _drawable(landscape.first), color=colour, linewidth=1.8)
-        pane.plot(landscape.steps, _drawable(landscape.second), color=colour, linewidth=1.2, linestyle="--")
+        # Dashes are taken: they tell the directions apart.
+        style: dict[str, Any] = {
+            "color": COLOURS[index % len(COLOURS)],
+            "marker": MARKERS[index // len(COLOURS) % len(MARKERS)],
+        }
+        style |= {"markevery": max(len(landscape.steps) // 8, 1), "markersize": 5}
+        lines += pane.plot(landscape.steps, _drawable(landscape.first), linewidth=1.8, **style)
+        pane.plot(landscape.steps, _drawable(landscape.second), linewidth=1.2, linestyle="--", **style)
     for num_classes in sorted({landscape.num_classes for landscape in landscapes}):
         pane.axhline(math.log(num_classes), color="grey", linewidth=0.8, linestyle=":")
     low, high = colour_limits(landscapes)

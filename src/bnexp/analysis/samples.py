@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from bnexp.analysis.curves import COLOURS
+from bnexp.analysis.curves import COLOURS, DASHES
 from bnexp.analysis.legend import add_legend, arranged
 from bnexp.data.dataset import Dataset
 
@@ -23,6 +23,8 @@ MOST_LETTERS = 14
 MOST_FEATURES = 20
 FEATURES_ACROSS = 5
 NUM_BINS = 30
+MOST_CLASSES = len(COLOURS) * len(DASHES)
+"""Of more, one could not be told from another."""
 
 
 def draw_images(inputs: Tensor, targets: Tensor, dataset: Dataset) -> Figure:
@@ -72,8 +74,9 @@ def draw_features(inputs: Tensor, labels: Tensor, dataset: Dataset) -> Figure:
         _draw_feature(panes[index], inputs[:, index].cpu(), labels.cpu(), len(dataset.classes))
         panes[index].set_title(f"feature {index}", fontsize=8, pad=2)
     many = f"{count} of {inputs.shape[1]}" if inputs.shape[1] > count else f"{count}"
-    figure.suptitle(f"{many} features as the network gets them, by class", fontsize=10)
     lines = panes[0].get_lines()
+    classes = f" of {len(dataset.classes)} classes, the first {len(lines)}" if len(lines) < len(dataset.classes) else ""
+    figure.suptitle(f"{many} features as the network gets them, by class{classes}", fontsize=10)
     names = [_short(name) for name in dataset.classes[: len(lines)]]
     add_legend(figure, lines, arranged(names, figure.get_figwidth(), most_columns=5, fontsize=8))
     return figure
@@ -83,9 +86,10 @@ def _draw_feature(pane: Axes, values: Tensor, labels: Tensor, num_classes: int) 
     finite = values.double().numpy()
     low, high = np.percentile(finite, [0.5, 99.5])  # a single far value would leave one bar
     edges = np.linspace(low, high, NUM_BINS + 1) if low < high else np.array([low - 0.5, low + 0.5])
-    for label in range(min(num_classes, len(COLOURS))):
+    for label in range(min(num_classes, MOST_CLASSES)):
         counts, _ = np.histogram(finite[(labels == label).numpy()], edges)
-        pane.plot((edges[:-1] + edges[1:]) / 2, counts, color=COLOURS[label], linewidth=1, drawstyle="steps-mid")
+        style: dict[str, Any] = {"color": COLOURS[label % len(COLOURS)], "linestyle": DASHES[label // len(COLOURS)]}
+        pane.plot((edges[:-1] + edges[1:]) / 2, counts, linewidth=1, drawstyle="steps-mid", **style)
     pane.set_yticks([])
     pane.tick_params(labelsize=7)
 

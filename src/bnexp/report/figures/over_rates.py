@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bnexp.analysis.scales import set_log_scale
 from bnexp.report.figures.style import FAINT, NARROW, legend_below, level_style, short
 from bnexp.report.rate_table import Sweep
 
@@ -14,6 +16,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+MARGIN = 0.05
+ALONE = 4.0
+"""How far the axis goes to both sides of the only rate."""
+
+MOST_UPRIGHT, MOST_NUMBERS = 8, 16
 MOST_LINES = 14
 """Families that are drawn: of more one could not be told from another."""
 
@@ -57,14 +64,26 @@ def draw_divergence(found: Sweep) -> Figure:
 
 def _axes(found: Sweep) -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure
-    from matplotlib.ticker import NullLocator
 
     figure = Figure(figsize=(NARROW, 3.4 + 0.2 * -(-min(len(found.families), MOST_LINES) // 2)), layout="constrained")
     axes = figure.add_subplot()
-    axes.set_xscale("log")
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticks(found.rates, [f"{rate:g}" for rate in found.rates])
-    if len(found.rates) > 8:
+    low, high = found.rates[0], found.rates[-1]
+    wider = max((high / low) ** MARGIN, ALONE if low == high else 1.0)
+    axes.set_xlim(low / wider, high * wider)
+    set_log_scale(axes, "x")
+    if len(shown := _apart(found.rates, axes.get_xlim())) > 1:
+        axes.set_xticks(shown, [f"{rate:g}" for rate in shown])
+    if len(shown) > MOST_UPRIGHT:
         axes.tick_params(axis="x", rotation=45)
     axes.set_xlabel("learning rate (logarithmic)")
     return figure, axes
+
+
+def _apart(rates: Sequence[float], limits: tuple[float, float]) -> list[float]:
+    """Return the rates whose numbers have room beside each other on a logarithmic axis, with both ends."""
+    least = (limits[1] / limits[0]) ** (1 / MOST_NUMBERS)
+    shown = [rates[-1]]
+    for rate in reversed(rates[:-1]):
+        if shown[-1] / rate >= least and (rate == rates[0] or rate / rates[0] >= least):
+            shown.append(rate)
+    return shown[::-1]

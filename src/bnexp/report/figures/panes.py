@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bnexp.analysis.arms import Arm
-from bnexp.report.figures.style import FAINT, NARROW, PALETTE, WIDE, arm_styles, balanced, legend_below, short, titles
+from bnexp.analysis.grid import balanced
+from bnexp.report.figures.style import FAINT, NARROW, PALETTE, WIDE, arm_styles, legend_below, short, titles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bnexp.analysis.grid import balanced
 from bnexp.analysis.scales import colour_bar
 from bnexp.analysis.signals import DepthAndTime
-from bnexp.report.figures.style import WIDE, balanced, short, titles
+from bnexp.report.figures.style import WIDE, short, titles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

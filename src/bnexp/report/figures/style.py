@@ -76,18 +76,6 @@ def short(text: str, most: int = 34) -> str:
     return f" {line}" if line.startswith("_") else line
 
 
-def balanced(count: int, columns: Sequence[int]) -> tuple[int, int]:
-    """Return rows and columns for ``count`` panes: no pane alone in the last row, few places empty.
-
-    Args:
-        count: panes, one or more.
-        columns: how many may stand side by side, the best first; so few that they fill no row stand in one.
-    """
-    fitting = [across for across in columns if across <= count] or [count]
-    across = min(fitting, key=lambda across: (count > across and count % across == 1, -count % across))
-    return -(-count // across), across
-
-
 def titles(labels: Sequence[str], width: float) -> list[str]:
     """Return the titles of panes ``width`` inches wide: what tells the arms apart, in two lines at most."""
     letters = max(int(width / TITLE_LETTER), 8)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from bnexp.report.figures.style import PALETTE, WIDE, balanced, titles
+from bnexp.analysis.grid import balanced
+from bnexp.report.figures.style import PALETTE, WIDE, titles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
