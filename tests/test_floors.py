@@ -16,6 +16,7 @@ FLOORS = {
     "seeding": 0,
     "atomic": 0,
     "garbage": 0,
+    "machine": 0,
     "data": 1,
     "nn": 1,
     "models": 1,

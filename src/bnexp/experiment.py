@@ -124,7 +124,7 @@ def _network(config: Config, choices: Mapping[str, str], settings: Settings) -> 
     torch.set_num_threads(choose_threads(settings.threads, dataset.input_shape))
     model, notes, weights_digest = _build_model(config, choices, dataset)
     check_network(model, config, choices, dataset)
-    return Network(dataset, model, (*source.notes, *notes), source.digest + weights_digest)
+    return Network(dataset, model, (*dataset.contract.warnings, *notes), source.digest + weights_digest)
 
 
 def _source(config: Config) -> Source:

@@ -125,6 +125,7 @@ def _train(experiment: Experiment, folder: RunFolder, reporting: Reporting) -> R
         "fingerprint": experiment.fingerprint,
         "seed": config["seed"],
         "examples": experiment.dataset.num_examples,
+        "data": experiment.dataset.contract.as_json(),
         "metrics": {},
         "environment": environment(device),
         "notes": list(experiment.notes),

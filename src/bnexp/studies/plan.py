@@ -60,6 +60,7 @@ class PlannedArm:
     num_parameters: int
     num_examples: Mapping[str, int]
     chance: float
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,16 @@ def _plan_arm(arm: Arm, words: tuple[str, ...], seeds: int, user_dirs: Sequence[
     dataset = experiment.dataset
     num_parameters = sum(parameter.numel() for parameter in experiment.model.parameters())
     chance = float(dataset.train.labels.bincount().max()) / len(dataset.train)
-    return PlannedArm(arm, words, jobs[0].composed, tuple(jobs), num_parameters, dataset.num_examples, chance)
+    return PlannedArm(
+        arm,
+        words,
+        jobs[0].composed,
+        tuple(jobs),
+        num_parameters,
+        dataset.num_examples,
+        chance,
+        dataset.contract.warnings,
+    )
 
 
 def _path(composed: Composed, first: Composed, experiment: Experiment) -> Path:
