@@ -14,8 +14,8 @@ from bnexp.data.cells import MISSING_WORDS, Cells
 from bnexp.data.contract import Column
 from bnexp.data.identifiers import suspicion
 from bnexp.data.items import item
-from bnexp.data.numbers import Mark, Numbers, exactly_distinct, looks_like_number, read_numbers
 from bnexp.data.names import shown
+from bnexp.data.numbers import Mark, Numbers, exactly_distinct, looks_like_number, read_numbers
 from bnexp.errors import ConfigError
 
 MAX_CATEGORIES = 256
@@ -88,8 +88,8 @@ def _encoded(cells: Cells, mark: Mark, drop: str) -> tuple[NDArray[np.float64], 
         features=(cells.name,),
     )
     warnings = [
-        f"column '{shown(cells.name)}': {column.lost} of its different numbers fall together with another one, because 64 "
-        f"bits do not hold so many digits; if it is a name and no number, write {drop}"
+        f"column '{shown(cells.name)}': {column.lost} of its different numbers fall together with another one, because "
+        f"64 bits do not hold so many digits; if it is a name and no number, write {drop}"
     ] * (column.lost > 0)
     warnings += _zero_warnings(cells, numbers)
     if not column.missing:
@@ -132,8 +132,8 @@ def _refuse(cells: Cells, wrong: Sequence[int], what: str, drop: str) -> None:
     if wrong:
         first = min(wrong, key=cells.row_of)
         raise ConfigError(
-            f"dataset.path: column '{shown(cells.name)}', row {cells.row_of(first)}: '{shown(cells.texts[first])}' {what}; mend it, "
-            f"leave it empty if it is missing, or write {drop}"
+            f"dataset.path: column '{shown(cells.name)}', row {cells.row_of(first)}: '{shown(cells.texts[first])}' "
+            f"{what}; mend it, leave it empty if it is missing, or write {drop}"
         )
 
 
@@ -143,8 +143,8 @@ def _one_hot(cells: Cells, column: Column, drop: str) -> tuple[NDArray[np.float6
     digits = sum(map(_starts_like_number, values))
     if len(values) > MAX_CATEGORIES:
         raise ConfigError(
-            f"dataset.path: column '{shown(cells.name)}' has {len(values)} different texts ('{shown(values[0])}', …), more than "
-            f"{MAX_CATEGORIES} categories; "
+            f"dataset.path: column '{shown(cells.name)}' has {len(values)} different texts ('{shown(values[0])}', …), "
+            f"more than {MAX_CATEGORIES} categories; "
             + ("if they are numbers, write them plainly (1234.5), else " if 2 * digits >= len(values) else "")
             + f"write {drop}"
         )
@@ -163,8 +163,8 @@ def _one_hot(cells: Cells, column: Column, drop: str) -> tuple[NDArray[np.float6
     warnings = alike_warnings(f"column '{shown(cells.name)}': the categories", values)
     if len(values) > max(MANY_CATEGORIES, SHARE_OF_MANY * len(cells)) and not column.suspect:
         warnings.append(
-            f"column '{shown(cells.name)}' has {len(values)} different texts ('{shown(values[0])}', …) in {len(cells)} rows and "
-            "becomes as many inputs; "
+            f"column '{shown(cells.name)}' has {len(values)} different texts ('{shown(values[0])}', …) in "
+            f"{len(cells)} rows and becomes as many inputs; "
             + (
                 "if they are numbers, write them plainly (1234.5)"
                 if 2 * digits >= len(values)
@@ -205,7 +205,7 @@ def _zero_warnings(cells: Cells, numbers: Numbers) -> list[str]:
     for text, value in zip(cells.texts, numbers.values.tolist(), strict=True):
         if text.isdigit() and (other := first.setdefault(value, text)) != text:
             return [
-                f"column '{shown(cells.name)}': '{shown(other)}' and '{shown(text)}' are the same number; if they are codes, put a letter "
-                "in front of each"
+                f"column '{shown(cells.name)}': '{shown(other)}' and '{shown(text)}' are the same number; if they "
+                "are codes, put a letter in front of each"
             ]
     return []

@@ -100,7 +100,7 @@ def decode(files: Sequence[Path], image_size: int | None) -> Decoded:
     images = Images(
         formats=dict(sorted(Counter(header.format for header in headers).items())),
         modes=dict(sorted(Counter(header.mode for header in headers).items())),
-        levels="8 bits: 0 to 255 as stored" if kind == EIGHT else f"{kind}: the smallest and largest of all files",
+        levels="8 bits: 0 to 255 as stored" if kind == EIGHT else f"{kind}, scaled by the range of all files",
     )
     if kind == EIGHT:
         return Decoded(pixels, images)

@@ -94,8 +94,8 @@ def _contract(top: Path, folders: dict[str, Path], images: Images) -> Contract:
         ]
     if images.low is not None and images.high is not None:
         facts.append(
-            f"files of {images.levels} ({images.low:.9g} to {images.high:.9g}): stored as 0 to 255 in 32 bits, "
-            + (f"{images.lost} levels fall together" if images.lost else "all levels stay apart")
+            f"files with levels of more than 8 bits, {images.low:.9g} to {images.high:.9g}: stored as 0 to 255 in 32 "
+            "bits, " + (f"{images.lost} levels fall together" if images.lost else "all levels stay apart")
         )
         if images.low == images.high:
             warnings.append(f"all pixels of all images have the level {images.low:.9g}")

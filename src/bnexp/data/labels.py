@@ -35,8 +35,8 @@ def classes_of(cells: Cells) -> tuple[NDArray[np.int64], tuple[str, ...], list[s
         )
     if len(names) > min(MAX_CLASSES, len(cells) / 3):
         raise ConfigError(
-            f"dataset.target={shown(cells.name)} has {len(names)} distinct values in {len(cells)} rows, which is no class; "
-            f"choose a column with at most {MAX_CLASSES} values and three rows of each"
+            f"dataset.target={shown(cells.name)} has {len(names)} distinct values in {len(cells)} rows, which is no "
+            f"class; choose a column with at most {MAX_CLASSES} values and three rows of each"
         )
     place = {name: index for index, name in enumerate(names)}
     labels = np.array([place[text] for text in cells.texts], dtype=np.int64)[cells.codes]

@@ -15,7 +15,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-
 Mark = Literal["auto", "point", "comma"]
 """Which sign stands before the decimals, where both are possible."""
 
