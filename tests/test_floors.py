@@ -22,6 +22,7 @@ FLOORS = {
     "import_path": 0,
     "text": 0,
     "console": 0,
+    "machine": 0,
     "data": 1,
     "nn": 1,
     "models": 1,

@@ -17,9 +17,9 @@ from bnexp.config.check import Config
 from bnexp.config.targets import build, resolve
 from bnexp.data.dataset import Dataset
 from bnexp.errors import ConfigError
+from bnexp.machine import machine_memory
 from bnexp.nn.statistics import batch_statistics
 from bnexp.training.batches import evaluation_sizes
-from bnexp.training.device import machine_memory
 from bnexp.training.settings import Evaluation, Settings
 
 BYTES_PER_PARAMETER = 16

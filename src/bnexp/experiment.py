@@ -130,7 +130,8 @@ def _seeded_network(config: Config, choices: Mapping[str, str], settings: Settin
     torch.set_num_threads(choose_threads(settings.threads, dataset.input_shape))
     model, notes, weights_digest = _build_model(config, choices, dataset)
     check_network(model, config, choices, dataset)
-    return Network(dataset, model, (*source.notes, *notes), {"data": source.digest, "weights": weights_digest})
+    digests = {"data": source.digest, "weights": weights_digest}
+    return Network(dataset, model, (*dataset.contract.warnings, *notes), digests)
 
 
 def _source(config: Config) -> Source:

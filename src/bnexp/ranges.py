@@ -47,6 +47,11 @@ class Location:
 
 
 @dataclass(frozen=True)
+class Spelled:
+    """Marks a parameter that is a text, whether or not it looks like a number: 9 and "9" are one value."""
+
+
+@dataclass(frozen=True)
 class Unless:
     """Marks a parameter that is not looked at where the ``other`` one is set; it cannot change a run's numbers then."""
 
@@ -65,6 +70,8 @@ Width = Annotated[int, Interval(low=1, high=100_000)]
 """Far beyond all that was ever trained, and still small enough to be tried out without memory."""
 Natural = Annotated[int, Interval(low=0)]
 Place = Annotated[str, Location()]
+Name = Annotated[str | float | bool, Spelled()]
+"""What a user calls something of theirs, a column say. 9 may be one."""
 
 
 def violation(value: object, annotation: Any) -> str | None:
@@ -106,11 +113,19 @@ def canonical(value: Any, annotation: Any) -> Any:
     """Return ``value`` as its type has it: where a ``float`` is asked for, 1 is 1.0 and -0.0 is 0.0, in lists too."""
     if isinstance(value, list | tuple):
         return [canonical(item, annotation) for item in value]
+    if value is not None and any(isinstance(mark, Spelled) for mark in _all_marks(annotation)):
+        return str(value)
     if isinstance(value, float):
         return value + 0.0  # -0.0 + 0.0 is 0.0; every other number stays as it is
     plain = _plain_types(annotation)
     is_whole = isinstance(value, int) and not isinstance(value, bool)
     return float(value) if is_whole and float in plain and int not in plain else value
+
+
+def _all_marks(annotation: Any) -> list[Any]:
+    """Return the marks of an annotation and of everything inside it."""
+    inner = [mark for option in get_args(annotation) for mark in _all_marks(option)]
+    return [*getattr(annotation, "__metadata__", ()), *inner]
 
 
 def _plain_types(annotation: Any) -> set[Any]:

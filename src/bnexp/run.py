@@ -154,6 +154,7 @@ def _train(experiment: Experiment, folder: RunFolder, content: bytes, reporting:
         "fingerprint": experiment.fingerprint,
         "seed": experiment.config["seed"],
         "examples": experiment.dataset.num_examples,
+        "data": experiment.dataset.contract.as_json(),
         "metrics": {},
         "environment": _surroundings(experiment),
         "notes": list(experiment.notes),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ import pytest
 from bnexp.cli.main import main
 
 SMALL = ["model.width=8", "dataset.subset=0.3"]
-NAMES = ["input scale", "separate splits", "initial loss", "gradient flow", "one batch", "train and eval"]
+NAMES = [
+    *("input scale", "identifiers", "separate splits"),
+    *("initial loss", "gradient flow", "one batch", "train and eval"),
+]
 Capture = pytest.CaptureFixture[str]
 
 
@@ -83,6 +87,34 @@ def test_data_and_baselines_are_told(folder: Path, capsys: Capture) -> None:
     assert told["baselines"]["linear"] > 0.9
 
 
+def test_an_identifier_fails_by_name_with_the_fix(folder: Path, capsys: Capture) -> None:
+    words = table(folder / "toy.csv")
+    lines = (folder / "toy.csv").read_text().splitlines()
+    numbered = [f",{lines[0]}", *(f"{number},{line}" for number, line in enumerate(lines[1:]))]
+    (folder / "toy.csv").write_text("\n".join(numbered) + "\n")
+    assert "identifiers" in failing(capsys, *words)
+    assert main(["check", *words]) == 1
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("FAIL  identifiers"))
+    assert "1 columns look like identifiers: Unnamed: 0 (it counts the rows)" in line
+    assert line.endswith("write 'dataset.drop=[\"Unnamed: 0\"]'")
+    assert "identifiers" not in failing(capsys, *words, *shlex.split(line.split("write ")[-1]))
+
+
+def test_the_contract_is_shown_in_full(folder: Path, capsys: Capture) -> None:
+    words = table(folder / "toy.csv")
+    text = (folder / "toy.csv").read_text().replace("yes", "None ").replace("a,b,label", "a, b ,label")
+    (folder / "toy.csv").write_text(text)
+    main(["check", *words])
+    lines = {line[:23].strip(): line[23:].strip() for line in capsys.readouterr().out.splitlines()}
+    none, no = text.count("None"), text.count(",no\n")
+    assert lines["classes"] == f"None: {none}, no: {no}"
+    assert lines["column a"] == lines["column b"] == "number"
+    assert lines["column label"] == f"target; blanks stripped in {none} fields"
+    contract = found(capsys, *words)["contract"]
+    assert contract["classes"] == {"None": none, "no": no}
+    assert [column["role"] for column in contract["columns"]] == ["number", "number", "target"]
+
+
 def test_nothing_is_written_but_the_picture(folder: Path, capsys: Capture) -> None:
     assert main(["check", *SMALL, "norm=batch"]) == 0
     assert {path.name for path in folder.rglob("*")} == {"check.png", "check.svg"}
@@ -91,7 +123,7 @@ def test_nothing_is_written_but_the_picture(folder: Path, capsys: Capture) -> No
     assert (folder / "other.png").read_bytes() == first
     out, err = capsys.readouterr()
     assert err.endswith("examples: other.png other.svg\n")
-    assert [line[:21].strip() for line in out.splitlines()[-6:]] == [f"pass  {name}" for name in NAMES]
+    assert [line[:21].strip() for line in out.splitlines()[-len(NAMES) :]] == [f"pass  {name}" for name in NAMES]
 
 
 def test_a_failure_names_its_rule_and_what_to_try(capsys: Capture) -> None:

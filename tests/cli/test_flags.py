@@ -5,6 +5,7 @@ import shlex
 
 import pytest
 from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -129,3 +130,30 @@ def test_the_examples_and_flags_of_the_help_are_understood() -> None:
         parse(arguments, HYDRA, "train")
     known = {name for flag in HYDRA for name in flag.names}
     assert known.issuperset(re.findall(r"(?<!\S)--?[a-z][a-z-]*", help_text()))
+
+
+@pytest.mark.parametrize(
+    ("word", "values"),
+    [
+        ("dataset.path=~/x.csv", "~/x.csv"),
+        ("dataset.path=~/my data/x.csv", "~/my data/x.csv"),
+        ("output_dir=~", "~"),
+        ("dataset.path=~someone/x.csv", "~someone/x.csv"),
+        ("dataset.path='~/x.csv'", "~/x.csv"),
+        ("dataset.drop=[~a,b]", ["~a", "b"]),
+        ("dataset.path=a~b", "a~b"),
+        ("~dataset.path", None),
+    ],
+)
+def test_a_tilde_in_front_of_a_value_reaches_hydra(word: str, values: object) -> None:
+    _, (passed,) = parse([word], HYDRA, "train")
+    if values == "a~b":
+        assert passed == word  # which Hydra refuses: it is no home folder
+        return
+    assert OverridesParser.create().parse_override(passed).value() == values
+
+
+def test_tildes_in_a_sweep_reach_hydra() -> None:
+    _, (passed,) = parse(["dataset.path=~/a.csv,~/b.csv"], HYDRA, "train")
+    override = OverridesParser.create().parse_override(passed)
+    assert list(override.sweep_string_iterator()) == ['"~/a.csv"', '"~/b.csv"']

@@ -19,8 +19,8 @@ def test_digits_are_those_of_scikit_learn():
 
 def test_breast_cancer_is_that_of_scikit_learn():
     source, truth = breast_cancer(), load_breast_cancer()
-    assert source.examples.inputs.dtype == torch.float32
-    np.testing.assert_array_equal(source.examples.inputs.numpy(), truth.data.astype(np.float32))
+    assert source.examples.inputs.dtype == torch.float64
+    np.testing.assert_array_equal(source.examples.inputs.numpy(), truth.data)
     np.testing.assert_array_equal(source.examples.labels.numpy(), truth.target)
     assert source.classes == tuple(truth.target_names)
 

@@ -115,7 +115,7 @@ def test_the_options_reach_the_data_of_a_run(tmp_path: Path):
 
 def test_a_seed_of_a_run_splits_the_rows_of_a_toy_and_computes_no_new_ones(tmp_path: Path):
     def ages(seed: int) -> list[float]:
-        dataset = prepared("dataset=two_features", f"seed={seed}", folder=tmp_path)
+        dataset = prepared("dataset=two_features", "dataset.scaling=raw", f"seed={seed}", folder=tmp_path)
         return [age for part in (dataset.train, dataset.val, dataset.test) for age in part.inputs[:, 0].tolist()]
 
     assert ages(0) != ages(1)

@@ -1,7 +1,10 @@
+import os
 import shutil
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -48,14 +51,120 @@ def test_a_train_and_a_test_folder(pair: Path):
     assert source.examples.labels.tolist() == [0, 0, 1]
     assert source.test.inputs[:, 0, 0, 0].tolist() == [4, 5, 6]
     assert source.test.labels.tolist() == [0, 1, 1]
-    assert source.notes == ()
+    assert source.contract.warnings == ()
+    assert source.contract.facts == ("train/ is train, test/ is test; val is split off train/",)
 
 
 def test_a_further_folder_beside_train_and_test_is_told(pair: Path):
-    write_images(pair / "val" / "cat", 9)
-    assert image_folder(root=str(pair), image_size=None).notes == (
-        "the folder val/ beside train/ and test/ is not read",
+    write_images(pair / "extra" / "cat", 9)
+    assert image_folder(root=str(pair), image_size=None).contract.warnings == (
+        "the folder extra/ beside train/ is not read",
     )
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"train": "train", "val": "val"},
+        {"train": "train", "val": "valid", "test": "test"},
+        {"train": "Train", "val": "Validation", "test": "TEST"},
+        {"train": "Training", "test": "Testing"},
+        {"train": "training", "val": "dev"},
+    ],
+)
+def test_the_splits_on_disk_are_used_whatever_they_are_called(tmp_path: Path, names: dict[str, str]):
+    levels = {"train": (1, 2, 3), "val": (4, 5), "test": (6,)}
+    for split, name in names.items():
+        for label, kind in enumerate(("cat", "dog")):
+            write_images(tmp_path / name / kind, *(10 * label + level for level in levels[split]))
+    source = image_folder(root=str(tmp_path), image_size=None)
+    found = {"train": source.examples, "val": source.val, "test": source.test}
+    assert source.classes == ("cat", "dog")
+    assert source.contract.parts == tuple(names)
+    for split, examples in found.items():
+        if split in names:
+            assert examples is not None
+            expected = [*levels[split], *(10 + level for level in levels[split])]
+            assert examples.inputs[:, 0, 0, 0].tolist() == expected
+            assert examples.labels.tolist() == [0] * len(levels[split]) + [1] * len(levels[split])
+        else:
+            assert examples is None
+
+
+def test_two_folders_for_one_split_are_refused(pair: Path):
+    for name in ("val", "valid"):
+        write_images(pair / name / "cat", 1)
+        write_images(pair / name / "dog", 1)
+    with pytest.raises(ConfigError, match="the folders val/ and valid/ both mean the val split; take one of them out"):
+        image_folder(root=str(pair), image_size=None)
+
+
+def test_classes_may_be_called_like_splits(tmp_path: Path):
+    for name in ("train", "bus", "test"):
+        write_images(tmp_path / name, 1, 2, 3)
+    assert image_folder(root=str(tmp_path), image_size=None).classes == ("bus", "test", "train")
+
+
+def test_sixteen_bit_classes_that_differ_by_less_than_a_byte_stay_apart_and_the_range_is_told(tmp_path: Path):
+    for kind, level in (("dark", 1100), ("light", 1180)):
+        (tmp_path / kind).mkdir()
+        for number in range(3):
+            Image.fromarray(np.full((4, 4), level, np.uint16)).save(tmp_path / kind / f"{number}.png")
+    for _ in range(2):  # decoded, and from the cache
+        source = image_folder(root=str(tmp_path), image_size=None)
+        assert source.examples.inputs[:, 0, 0, 0].tolist() == [0, 0, 0, 255, 255, 255]
+        assert source.contract.images is not None
+        assert (source.contract.images.low, source.contract.images.high) == (1100, 1180)
+        assert source.contract.images.modes == {"I;16": 6}
+        assert source.contract.facts == (
+            "files with levels of more than 8 bits, 1100 to 1180: stored as 0 to 255 in 32 bits, all levels stay apart",
+        )
+
+
+def test_names_that_are_not_utf_8_are_printable(tmp_path: Path):
+    for name in (b"caf\xe9", b"th\xe9"):
+        folder = tmp_path / "images" / os.fsdecode(name)
+        folder.mkdir(parents=True)
+        Image.new("L", (4, 4), 1).save(folder / os.fsdecode(b"\xfcber.png"))
+    source = image_folder(root=str(tmp_path / "images"), image_size=None)
+    assert source.classes == ("caf\\xe9", "th\\xe9")
+    (folder / os.fsdecode(b"\xff.png")).write_bytes(b"no image")
+    with pytest.raises(ConfigError) as error:
+        image_folder(root=str(tmp_path / "images"), image_size=None)
+    assert "th\\xe9/\\xff.png cannot be read" in str(error.value).encode().decode()  # UTF-8 throughout
+
+
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        (os.mkfifo, "it is a pipe or a device"),
+        (lambda path: path.symlink_to("/dev/zero"), "it is a pipe or a device"),
+        (lambda path: path.symlink_to("/nowhere"), "No such file or directory"),
+        (Path.mkdir, "it is a folder"),
+    ],
+)
+def test_what_is_no_file_among_the_images_is_refused_and_never_waited_for(
+    single: Path, make: Callable[[Path], None], problem: str
+):
+    make(single / "cat" / "7.png")
+    with pytest.raises(ConfigError, match=rf"cat/7\.png cannot be read \({problem}\); class folders hold images only$"):
+        image_folder(root=str(single), image_size=None)
+
+
+def test_a_cache_of_another_shape_is_decoded_again(single: Path, private_cache: Path):
+    truth = image_folder(root=str(single), image_size=None).examples.inputs
+    (file,) = private_cache.rglob("*.npz")
+    with np.load(file) as found:
+        values = dict(found)
+    np.savez(file, **{**values, "array": np.zeros((2, 1, 4, 4), np.uint8)})
+    assert torch.equal(image_folder(root=str(single), image_size=None).examples.inputs, truth)
+
+
+def test_without_a_home_folder_images_are_read_all_the_same(single: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", lambda uid: (_ for _ in ()).throw(KeyError(uid)))
+    assert len(image_folder(root=str(single), image_size=None).examples) == 3
 
 
 def test_hidden_files_and_files_outside_the_class_folders_are_left_alone(single: Path):
@@ -136,7 +245,7 @@ def test_a_class_in_one_of_train_and_test_alone_is_named(pair: Path, part: str):
 def test_a_train_folder_without_a_test_folder_is_refused_with_the_way_out(pair: Path):
     shutil.rmtree(pair / "test")
     with pytest.raises(
-        ConfigError, match=r"folder train/ without its pair; .* or write dataset\.root=.*/images/train to"
+        ConfigError, match=r"folder train/ without val/ or test/; .* or write dataset\.root=.*/images/train to"
     ):
         image_folder(root=str(pair), image_size=None)
     assert image_folder(root=str(pair / "train"), image_size=None).test is None
@@ -145,14 +254,6 @@ def test_a_train_folder_without_a_test_folder_is_refused_with_the_way_out(pair: 
 def test_a_file_that_is_no_image_is_named(single: Path):
     (single / "cat" / "labels.txt").write_text("cat")
     with pytest.raises(ConfigError, match=r"cat/labels\.txt cannot be read as an image .*; mend or remove it$"):
-        image_folder(root=str(single), image_size=None)
-
-
-def test_a_folder_among_the_images_is_named(single: Path):
-    (single / "cat" / "more").mkdir()
-    with pytest.raises(
-        ConfigError, match=r"cat/more cannot be read \(Is a directory\); class folders hold images only$"
-    ):
         image_folder(root=str(single), image_size=None)
 
 

@@ -23,7 +23,7 @@ def test_long_work_is_one_plain_line_in_a_log_file(monkeypatch: pytest.MonkeyPat
     with progress("Reading", 3) as advance:
         advance(1)
         advance(2)
-    assert capsys.readouterr() == ("", "Reading …\n")
+    assert capsys.readouterr() == ("", "Reading … 33%\n")
 
 
 def test_a_terminal_sees_a_bar(monkeypatch: pytest.MonkeyPatch):

@@ -102,6 +102,9 @@ def test_mnist_archives_are_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_real_mnist_is_that_of_the_paper(data_root: Path):
     source = published.mnist(root=str(data_root))
+    assert source.digest == ""
+    assert source.contract.warnings == ()
+    assert source.contract.source == "the published files of MNIST, verified by their checksums"
     assert source.test is not None
     assert source.examples.inputs.shape == (60000, 1, 28, 28)
     assert source.test.inputs.shape == (10000, 1, 28, 28)
@@ -175,3 +178,35 @@ def test_a_root_that_cannot_be_written_is_told_in_one_line(tmp_path: Path):
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match=r"MNIST is not there and cannot be downloaded \(.*Not a directory.*\)"):
         published.mnist(root=str(tmp_path / "file"))
+
+
+def permuted(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return values | {"train-labels-idx1-ubyte": (values["train-labels-idx1-ubyte"] + 1) % 10}
+
+
+@pytest.mark.parametrize("name", ["MNIST", "FashionMNIST"])
+def test_other_data_under_the_names_of_a_published_set_is_another_question(tmp_path: Path, name: str):
+    raw = tmp_path / name / "raw"
+    values = write_mnist(raw)
+    source = LOADERS[name](root=str(tmp_path))
+    (raw / "train-labels-idx1-ubyte").write_bytes(idx_bytes(permuted(values)["train-labels-idx1-ubyte"]))
+    other = LOADERS[name](root=str(tmp_path))
+    assert len({source.digest, other.digest, ""}) == 3
+    if name == "MNIST":
+        assert other.contract.warnings[0].startswith("these are not the published files of MNIST: t10k-images")
+
+
+def test_an_old_processed_folder_is_not_looked_at(tmp_path: Path):
+    values = write_mnist(tmp_path / "MNIST" / "raw")
+    (tmp_path / "MNIST" / "processed").mkdir()
+    for name in ("training.pt", "test.pt"):
+        torch.save((torch.zeros(7, 28, 28), torch.zeros(7)), tmp_path / "MNIST" / "processed" / name)
+    assert_is_mnist(published.mnist(root=str(tmp_path)), values)
+
+
+@pytest.mark.parametrize("labels", [np.arange(6), np.array([0, 1, 2, 3, 4, 5, 10])])
+def test_labels_that_do_not_belong_to_the_images_are_told_in_one_line(tmp_path: Path, labels: np.ndarray):
+    write_mnist(tmp_path / "MNIST" / "raw")
+    (tmp_path / "MNIST" / "raw" / "train-labels-idx1-ubyte").write_bytes(idx_bytes(labels))
+    with pytest.raises(ConfigError, match=r"files of MNIST in .*raw are damaged; delete them"):
+        published.mnist(root=str(tmp_path))

@@ -51,8 +51,8 @@ def test_standardized_rows_have_the_moments_of_the_training_rows_even_far_from_z
 @pytest.mark.parametrize("inputs", [images(), rows()], ids=["images", "rows"])
 def test_raw_inputs_are_seen_as_they_are(inputs: torch.Tensor):
     offset, unit = units(inputs, "raw", 255)
-    assert torch.equal(offset, torch.zeros(3))
-    assert torch.equal(unit, torch.ones(3))
+    assert offset.tolist() == [0, 0, 0]
+    assert unit.tolist() == [1, 1, 1]
 
 
 def test_unit_divides_images_by_the_largest_possible_level_and_not_by_the_largest_there_is():
@@ -71,21 +71,20 @@ def test_digits_in_units_lie_between_0_and_1_and_reach_both():
 def test_rows_in_units_are_those_of_scikit_learns_min_max_scaler_fitted_to_the_training_split():
     from sklearn.preprocessing import MinMaxScaler
 
-    dataset = parted(breast_cancer(), "unit")
-    truth = MinMaxScaler().fit(dataset.train.inputs.double().numpy())
-    for part in (dataset.train, dataset.val, dataset.test):
-        np.testing.assert_allclose(
-            seen(part.inputs, dataset), truth.transform(part.inputs.double().numpy()), rtol=1e-5, atol=1e-6
-        )
-    beyond = seen(dataset.test.inputs, dataset)
+    dataset, raw = parted(breast_cancer(), "unit"), parted(breast_cancer(), "raw")
+    truth = MinMaxScaler().fit(raw.train.inputs.double().numpy())
+    for name in ("train", "val", "test"):
+        expected = truth.transform(getattr(raw, name).inputs.double().numpy())
+        np.testing.assert_allclose(getattr(dataset, name).inputs.numpy(), expected, rtol=1e-5, atol=1e-6)
+    beyond = dataset.test.inputs
     assert beyond.min() < 0 or beyond.max() > 1  # the test set was not looked at
 
 
 @pytest.mark.parametrize("scaling", ["standardized", "unit", "raw"])
 def test_a_constant_row_feature_is_divided_by_one(scaling: Scaling):
-    offset, unit = units(torch.full((30, 2), 0.1), scaling, 255)
+    offset, unit = units(torch.full((30, 2), 0.1, dtype=torch.float64), scaling, 255)
     assert unit.tolist() == [1, 1]
-    assert torch.equal(offset, torch.zeros(2) if scaling == "raw" else torch.full((2,), 0.1))
+    np.testing.assert_allclose(offset.numpy(), 0 if scaling == "raw" else 0.1, rtol=1e-15)
 
 
 def test_a_constant_channel_is_standardized_to_zero():

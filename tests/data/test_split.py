@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bnexp.data.dataset import Dataset, Examples, Source
+from bnexp.data.scaling import Scaling
 from bnexp.data.split import split
 from bnexp.errors import ConfigError
 
@@ -20,7 +21,13 @@ def source_of(examples: Examples, test: Examples | None = None) -> Source:
 
 
 def parted(
-    source: Source, seed: int = 0, val: float = 0.1, test: float = 0.2, subset: float = 1.0, label_noise: float = 0.0
+    source: Source,
+    seed: int = 0,
+    val: float = 0.1,
+    test: float = 0.2,
+    subset: float = 1.0,
+    label_noise: float = 0.0,
+    scaling: Scaling = "raw",
 ) -> Dataset:
     return split(
         source,
@@ -30,7 +37,7 @@ def parted(
         test_fraction=test,
         subset=subset,
         label_noise=label_noise,
-        scaling="standardized",
+        scaling=scaling,
     )
 
 
@@ -157,7 +164,8 @@ def test_missing_values_become_the_median_of_the_training_examples():
         assert was_missing.any()
         assert (part.inputs[was_missing, 1] == float(median)).all()
         assert torch.equal(part.inputs[~was_missing, 1], part.inputs[~was_missing, 0])
-    np.testing.assert_allclose(dataset.mean[1], dataset.train.inputs[:, 1].numpy().mean(), rtol=1e-6)
+    standardized = parted(source_of(Examples(rows, torch.arange(100) % 2)), scaling="standardized")
+    np.testing.assert_allclose(standardized.mean[1], dataset.train.inputs[:, 1].numpy().mean(), rtol=1e-6)
 
 
 def test_a_feature_that_no_training_example_has_becomes_zero():
@@ -166,7 +174,90 @@ def test_a_feature_that_no_training_example_has_becomes_zero():
     tested = numbers(parted(source).test)
     only_tested = torch.full((100, 1), float("nan"))
     only_tested[tested] = 5.0
-    dataset = parted(source_of(Examples(torch.cat([examples.inputs, only_tested], dim=1), examples.labels)))
+    rows = torch.cat([examples.inputs, only_tested], dim=1)
+    dataset = parted(source_of(Examples(rows, examples.labels)), scaling="standardized")
     assert (dataset.train.inputs[:, 1] == 0).all()
     assert (dataset.test.inputs[:, 1] == 5).all()
     assert (dataset.mean[1], dataset.std[1]) == (0, 1)
+
+
+def seen(values: list[float], scaling: Scaling = "standardized") -> Dataset:
+    """Return what the network sees of a column of numbers, in two classes."""
+    rows = torch.tensor(values, dtype=torch.float64)[:, None]
+    return parted(source_of(Examples(rows, torch.arange(len(values)) % 2)), scaling=scaling)
+
+
+def inputs_of(dataset: Dataset) -> torch.Tensor:
+    return torch.cat([part.inputs for part in (dataset.train, dataset.val, dataset.test)])
+
+
+@pytest.mark.parametrize("scaling", ["standardized", "unit"])
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1_700_000_000 + second for second in range(61)],
+        [2.0**52 + number for number in range(61)],
+        [1e9 + number / 1000 for number in range(61)],
+        [1e300 * (1 + number) for number in range(61)],
+        [1e-300 * (1 + number) for number in range(61)],
+        [-1e15 - number for number in range(61)],
+    ],
+)
+def test_numbers_far_from_zero_stay_apart_and_in_order(values: list[float], scaling: Scaling):
+    dataset = seen(values, scaling)
+    found = inputs_of(dataset).flatten()
+    assert found.dtype == torch.float32
+    assert len(found.unique()) == 61
+    assert dataset.contract.warnings == ()
+    truth = np.array(values) - np.mean(np.array(values) / 61) * 61
+    order = np.argsort(found.numpy())
+    steps = np.diff(np.sort(found.numpy()))
+    np.testing.assert_allclose(steps, steps.mean(), rtol=1e-3)  # the values are in equal steps
+    assert len(order) == len(truth)
+
+
+def test_standardized_rows_have_the_moments_of_numpy():
+    values = np.random.default_rng(0).normal(1_700_000_000, 20, 200)
+    dataset = seen(values.tolist())
+    train = dataset.train.inputs.double().numpy()[:, 0] * float(dataset.std[0]) + float(dataset.mean[0])
+    np.testing.assert_allclose(dataset.mean[0], train.mean(), rtol=1e-12)
+    np.testing.assert_allclose(dataset.std[0], train.std(), rtol=1e-6)
+    assert abs(dataset.train.inputs.mean()) < 1e-6
+
+
+def test_what_32_bits_do_not_tell_apart_is_counted_with_the_fix():
+    values = [float(2**24 + number) for number in range(100)]  # every second one is no number of 32 bits
+    (warning,) = seen(values, "raw").contract.warnings
+    assert warning.startswith("49 of 100 different numbers of 'feature 0' are the same to the network")
+    assert "dataset.scaling=standardized" in warning
+    far = [*(1 + number * 1e-9 for number in range(99)), 1e9]
+    assert "of 100 different numbers" in seen(far).contract.warnings[0]
+
+
+def test_a_constant_column_is_zero_and_not_blown_up():
+    assert (inputs_of(seen([0.1] * 50)) == 0).all()
+
+
+def test_a_number_that_leaves_32_bits_is_refused():
+    with pytest.raises(
+        ConfigError, match=r"^dataset\.scaling=raw: .* of 'feature 0' .*; use dataset\.scaling=standardized"
+    ):
+        seen([1e200 * number for number in range(50)], "raw")
+    tested = numbers(parted(source_of(numbered([25, 25]))).test)
+    values = [0.0] * 50
+    values[tested[0]] = 1e200
+    examples = Examples(torch.tensor(values, dtype=torch.float64)[:, None], numbered([25, 25]).labels)
+    with pytest.raises(ConfigError, match=r"1e\+200 of 'feature 0' is no number of 32 bits after scaling; write"):
+        parted(source_of(examples), scaling="standardized")
+
+
+@pytest.mark.parametrize("with_test", [True, False])
+def test_a_given_validation_set_is_kept_whole(with_test: bool):
+    examples, own = numbered([50, 50]), numbered([7, 5], first=100)
+    source = Source(examples, ("c0", "c1"), numbered([4, 4], first=200) if with_test else None, own)
+    dataset = parted(source, test=0.2, val=0.5, subset=0.5)
+    assert sorted(numbers(dataset.val)) == list(range(100, 112))
+    assert class_counts(dataset.test) == ([4, 4] if with_test else [10, 10])
+    assert class_counts(dataset.train) == ([25, 25] if with_test else [20, 20])
+    assert dataset.contract.examples == dataset.num_examples
+    assert dataset.contract.classes == {"c0": 57 + 4 * with_test, "c1": 55 + 4 * with_test}

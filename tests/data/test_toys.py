@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 
 def table(num_examples: int = 2000, noise: float = 0.1, data_seed: int = 0) -> tuple[Array, Array]:
     examples = two_features(num_examples=num_examples, noise=noise, data_seed=data_seed).examples
-    assert examples.inputs.dtype == torch.float32
+    assert examples.inputs.dtype == torch.float64
     return examples.inputs.double().numpy(), examples.labels.numpy().astype(np.float64)
 
 

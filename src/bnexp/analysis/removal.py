@@ -13,6 +13,7 @@ from filelock import Timeout
 
 from bnexp.analysis.states import RUN_NAME, find_states, state
 from bnexp.atomic import LEFTOVERS
+from bnexp.data.cache import kept_files
 from bnexp.locking import acquire
 from bnexp.training.record import RunFolder
 
@@ -26,7 +27,7 @@ class Removable:
 
     Attributes:
         path: a run folder, or a file.
-        kind: the run's state, or ``leftovers``.
+        kind: the run's state, ``leftovers`` or ``cache``.
         files: what will be removed of it.
     """
 
@@ -52,6 +53,11 @@ def find_removable(paths: Iterable[Path], kinds: Iterable[str]) -> list[Removabl
         taken = {one.path for one in found}
         found += [one for one in _leftovers(folders) if one.path.parent not in taken]
     return found
+
+
+def find_cached() -> list[Removable]:
+    """Return the files of the cache of decoded data, the one that was not used for the longest time first."""
+    return [Removable(file, "cache", (file,)) for file in kept_files()]
 
 
 def remove(removable: Removable) -> str | None:

@@ -41,7 +41,7 @@ def draw_images(inputs: Tensor, targets: Tensor, dataset: Dataset) -> Figure:
 
     images = inputs.cpu() * dataset.std.view(-1, 1, 1) + dataset.mean.view(-1, 1, 1)
     low, high = float(dataset.train.inputs.min()), float(dataset.train.inputs.max())
-    shown = ((images - low) / max(high - low, 1)).clamp(0, 1).numpy()
+    shown = ((images - low) / max(high - low, 1e-6)).clamp(0, 1).numpy()
     count = min(len(shown), MOST_IMAGES)
     rows = -(-count // ACROSS)
     height = rows * 1.25 + 0.4
@@ -72,7 +72,8 @@ def draw_features(inputs: Tensor, labels: Tensor, dataset: Dataset) -> Figure:
         pane.set_axis_off()
     for index in range(count):
         _draw_feature(panes[index], inputs[:, index].cpu(), labels.cpu(), len(dataset.classes))
-        panes[index].set_title(f"feature {index}", fontsize=8, pad=2)
+        name = dataset.contract.features[index] if dataset.contract.features else f"feature {index}"
+        panes[index].set_title(_short(name), fontsize=8, pad=2, parse_math=False)
     many = f"{count} of {inputs.shape[1]}" if inputs.shape[1] > count else f"{count}"
     lines = panes[0].get_lines()
     classes = f" of {len(dataset.classes)} classes, the first {len(lines)}" if len(lines) < len(dataset.classes) else ""

@@ -11,6 +11,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
+from bnexp.cli.contract import class_counts, full
 from bnexp.cli.flags import CONFIG_DIR, Flag, parse, user_dirs
 from bnexp.errors import ConfigError
 from bnexp.text import say
@@ -39,6 +40,7 @@ examples:
 
 checks:
   input scale      inputs come in units that a network can work with
+  identifiers      no column of a table numbers or names its rows
   separate splits  validation and test hold no training examples
   initial loss     an untrained network is no surer than chance: about ln(classes)
   gradient flow    every parameter gets a gradient
@@ -57,7 +59,6 @@ FLAGS = (Flag(("--plot",), "PREFIX"), Flag(("--json",)), CONFIG_DIR, Flag(("--he
 MOST_EXAMPLES = 128
 """Of the one batch: more only takes longer."""
 
-MOST_CLASSES = 20
 INDENT = 23
 
 
@@ -112,6 +113,7 @@ def _checks(experiment: Experiment, data: Overview) -> list[Check]:
     agreement = first_steps.agreement_(model, task, num_passes=recipe.SETTLING_PASSES, seconds=recipe.SETTLING_SECONDS)
     return [
         recipe.check_scale(data),
+        recipe.check_identifiers(experiment.dataset.contract),
         recipe.check_leakage(data),
         recipe.check_initial_loss(initial_loss, len(experiment.dataset.classes)),
         recipe.check_gradients(fit, sum(parameter.requires_grad for parameter in model.parameters())),
@@ -208,6 +210,7 @@ def _as_json(
     found: dict[str, Any] = finite(
         {
             "data": asdict(data),
+            "contract": experiment.dataset.contract.as_json(),
             "notes": [*experiment.notes, *_few(data, least)],
             "baselines": least._asdict(),
             "checks": [check._asdict() for check in checks],
@@ -231,17 +234,10 @@ def _lines(experiment: Experiment, data: Overview, least: Baselines, checks: Seq
 
 
 def _facts(experiment: Experiment, data: Overview, least: Baselines) -> list[tuple[str, str]]:
-    train, val, test = (sum(data.counts[split].values()) for split in ("train", "val", "test"))
-    shape = "×".join(map(str, data.input_shape))
-    counts = data.counts["train"]
-    if len(counts) <= MOST_CLASSES:
-        classes = ", ".join(f"{name}: {count}" for name, count in counts.items())
-    else:
-        classes = f"{len(counts)} classes of {min(counts.values())} to {max(counts.values())}"
     stored, seen = data.stored, data.seen
     facts = [
-        ("data", f"{train} training, {val} validation and {test} test examples of {shape} values"),
-        ("classes (training)", classes),
+        *full(experiment.dataset.contract),
+        ("classes (training)", class_counts(data.counts["train"])),
         ("inputs as stored", f"{stored.low:.4g} to {stored.high:.4g}, mean {stored.mean:.4g}, std {stored.std:.4g}"),
         ("as the network sees", f"{seen.low:.4g} to {seen.high:.4g}, mean {seen.mean:.4g}, std {seen.std:.4g}"),
         (

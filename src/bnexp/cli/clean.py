@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 HELP = """\
 usage: bnexp clean PATH ... [FLAGS]
+       bnexp clean --cache [--yes]
 
 List what can be removed at or below PATH, ask, and remove it. Without flags that is all but finished runs: failed and
 interrupted ones, and files that were half written when a process was killed. Nothing outside PATH is touched, no link
@@ -28,12 +29,14 @@ what (several may be given):
   --diverged, --done  finished runs: only if asked for
 
 flags:
+  --cache             the decoded images that are kept for the next run, in $XDG_CACHE_HOME/bnexp or ~/.cache/bnexp;
+                      they are decoded again where they are needed
   --yes               do not ask
 """
 
 KINDS = ("failed", "interrupted", "leftovers", "diverged", "done")
 UNASKED = ("failed", "interrupted", "leftovers")
-FLAGS = (*(Flag((f"--{kind}",)) for kind in KINDS), Flag(("--yes",)), Flag(("--help", "-h")))
+FLAGS = (*(Flag((f"--{kind}",)) for kind in KINDS), Flag(("--cache",)), Flag(("--yes",)), Flag(("--help", "-h")))
 
 
 def help_text() -> str:
@@ -43,13 +46,16 @@ def help_text() -> str:
 
 def run(arguments: Sequence[str]) -> int:
     """Remove what the arguments name; return the exit status: 1 if something could not be removed."""
-    from bnexp.analysis.removal import find_removable, remove
+    from bnexp.analysis.removal import find_cached, find_removable, remove
 
     flags, words = parse(arguments, FLAGS, "clean")
-    if not words:
+    kinds = [kind for kind in KINDS if f"--{kind}" in flags]
+    if not words and "--cache" not in flags:
         raise ConfigError("clean: name a folder; write bnexp clean outputs")
     paths = [path for word in words for path in existing_folders(word)]
-    found = find_removable(paths, [kind for kind in KINDS if f"--{kind}" in flags] or UNASKED)
+    found = find_removable(paths, kinds or UNASKED)
+    if "--cache" in flags:
+        found += find_cached()
     if not found:
         say("nothing to remove")
         return 0

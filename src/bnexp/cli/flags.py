@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -91,7 +92,7 @@ def parse(arguments: Sequence[str], flags: Sequence[Flag], command: str) -> tupl
     while rest:
         word = rest.pop(0)
         if not word.startswith("-"):
-            words.append(word)
+            words.append(_with_quoted_homes(word))
             continue
         name, equals, value = word.partition("=")
         if name not in by_name:
@@ -104,6 +105,16 @@ def parse(arguments: Sequence[str], flags: Sequence[Flag], command: str) -> tupl
             value = _checked(flag, name, value if equals else _following(flag, rest))
         found[flag.names[0]] = value
     return found, words
+
+
+def _with_quoted_homes(word: str) -> str:
+    """Return an override with quotes around values that begin with ``~``: Hydra's grammar has no such sign there.
+
+    The shell leaves it alone behind a dotted key, and a path that begins with it is one below the home folder.
+    """
+    if re.match(r"[+]*[\w./@-]+=", word) is None or '"' in word or "'" in word:
+        return word
+    return re.sub(r"(?<=[=,(\[])~[^,()\[\]{}]*", lambda found: f'"{found[0]}"', word)
 
 
 def user_dirs(flags: Mapping[str, str]) -> list[Path]:

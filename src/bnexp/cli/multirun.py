@@ -9,6 +9,7 @@ from typing import Any
 
 from bnexp.analysis.multirun import note_run
 from bnexp.analysis.summary import Planned, print_summary, result_line
+from bnexp.cli.contract import print_brief, print_warnings
 from bnexp.config.compose import Composed, compose_arm, compose_replicas, explaining, jobs_of_multirun
 from bnexp.errors import ConfigError
 from bnexp.files import make_folder
@@ -48,18 +49,22 @@ def plan_multirun(overrides: Sequence[str], folders: Sequence[Path]) -> list[Job
     for words in dict.fromkeys(every):
         arms.setdefault(_without_seed(words), []).append(words)
     found: dict[tuple[str, ...], list[Job]] = {}
+    warnings: list[str] = []
     for arm, members in arms.items():
         composed = _composed(arm, members, folders)
         runs = [(words, run) for words, replicas in zip(members, composed, strict=True) for run in replicas]
-        jobs, _ = plan_runs([words for words, _ in runs], [run for _, run in runs])
+        jobs, experiment = plan_runs([words for words, _ in runs], [run for _, run in runs])
+        warnings += experiment.dataset.contract.warnings
         for job in jobs:
             found.setdefault(job.words, []).append(job)
+    print_warnings(warnings)
     return [job for words in every for job in found[words]]
 
 
 def train_replicas(words: Sequence[str], composed: Sequence[Composed]) -> int:
     """Train some seeds of one configuration in lockstep in this process; return the exit status."""
-    jobs, _ = plan_runs([tuple(words)] * len(composed), composed)
+    jobs, experiment = plan_runs([tuple(words)] * len(composed), composed)
+    print_brief(experiment.dataset.contract)
     if missing := _tell_finished(jobs):
         with display() as shown, watching(missing, shown):
             launch_together(missing, _tell)

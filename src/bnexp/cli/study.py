@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bnexp.cli.contract import print_warnings
 from bnexp.cli.flags import CONFIG_DIR, Flag, parse, user_dirs
 from bnexp.cli.termination import sigterm_raises
 from bnexp.config.folder import choices, config_dir
@@ -84,6 +85,7 @@ def _planned(name: str, words: Sequence[str], folders: Sequence[Path]) -> tuple[
         from bnexp.studies.plan import make_plan
 
     plan = make_plan(read_study(name, folders), words, folders)
+    print_warnings(warning for arm in plan.arms for warning in arm.warnings)
     jobs = missing_jobs(plan)
     return plan, jobs, choose_launcher(plan, len(jobs), folders)
 

@@ -22,6 +22,7 @@ from yaml import YAMLError
 from bnexp.analysis.multirun import note_run
 from bnexp.analysis.search import search_value
 from bnexp.analysis.summary import print_result, print_summary, result_line
+from bnexp.cli.contract import print_brief
 from bnexp.cli.flags import HYDRA
 from bnexp.cli.multirun import plan_multirun, planned
 from bnexp.config.compose import config_loader, resolved_replicas
@@ -131,6 +132,8 @@ def train_job(config: DictConfig) -> tuple[str | ConfigError, float | None]:
         if hydra_config.mode is RunMode.MULTIRUN:
             for experiment in prepared:
                 note_run(Path(hydra_config.runtime.output_dir), experiment.path)
+        else:
+            print_brief(prepared[0].dataset.contract)
         results = run_together(prepared, reporter if len(prepared) == 1 else Silence)
     except (ConfigError, OmegaConfBaseException) as problem:
         words: Any = OmegaConf.to_container(hydra_config.overrides.task, resolve=False)

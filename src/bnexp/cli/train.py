@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bnexp.cli.contract import print_brief
 from bnexp.cli.flags import HYDRA, parse, user_dirs
 from bnexp.cli.termination import sigterm_raises
 from bnexp.errors import Terminated
@@ -49,6 +50,7 @@ def train_one(overrides: Sequence[str], folders: Sequence[Path]) -> int:
 
         return train_replicas(overrides, composed)
     prepared = prepare(*composed[0])
+    print_brief(prepared.dataset.contract)
     result = train(prepared)
     from bnexp.analysis.summary import print_result  # a table is drawn at the end, and rich imported no sooner
 

@@ -34,7 +34,7 @@ def breast_cancer() -> Source:
     with path.open(encoding="utf-8", newline="") as file:
         _, _, *classes = next(csv.reader(file))  # the header counts the rows and columns, then names the classes
     table = torch.from_numpy(np.loadtxt(path, delimiter=",", skiprows=1))
-    return Source(Examples(table[:, :30].float(), table[:, 30].long()), classes=tuple(classes))
+    return Source(Examples(table[:, :30].contiguous(), table[:, 30].long()), classes=tuple(classes))
 
 
 def _packaged_file(name: str) -> Path:

@@ -6,9 +6,11 @@ A loader returns :class:`Source` (everything there is, and a test set where the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
+
+from bnexp.data.contract import Contract
 
 
 @dataclass(frozen=True)
@@ -16,8 +18,10 @@ class Examples:
     """``num_examples`` inputs with their labels.
 
     Attributes:
-        inputs: images as uint8 of shape (N, C, H, W), or rows as float32 of shape (N, F). In the rows of a
-            :class:`Source` NaN is a missing value; a :class:`Dataset` has none.
+        inputs: images (N, C, H, W), as uint8, or as float32 from 0 to 255 where the files hold more than 8 bits; or
+            rows (N, F). The rows of a :class:`Source` are float64 in their own units, NaN where a value is missing;
+            those of a :class:`Dataset` are float32 as a network sees them, because Unix times, say, do not fit into 32
+            bits before they are scaled.
         labels: int64 class indices of shape (N,).
     """
 
@@ -36,17 +40,19 @@ class Source:
         examples: all labelled examples, or the training part where the dataset comes with a test set.
         classes: the name of each class index.
         test: the dataset's own test set, or None: one is then split off.
-        digest: a hash of the user's files (empty for published datasets, whose content never changes); it enters the
+        val: the dataset's own validation set, or None: one is then split off.
+        digest: a hash of the files that were read (empty where they were verified, or nothing was read); it enters the
             run's fingerprint in place of the path, so that an edited file is a new question and a moved one is not.
-        notes: one line each about what the loader did to the data (missing values filled, columns encoded, …).
+        contract: what the loader made of the files.
         max_level: the largest value that a pixel can have, whether or not one has it (images only).
     """
 
     examples: Examples
     classes: tuple[str, ...]
     test: Examples | None = None
+    val: Examples | None = None
     digest: str = ""
-    notes: tuple[str, ...] = ()
+    contract: Contract = field(default_factory=Contract)
     max_level: int = 255
 
 
@@ -57,9 +63,11 @@ class Dataset:
     Attributes:
         train, val, test: the three splits, each in random order. ``val`` decides, ``test`` is only reported.
         classes: the name of each class index.
-        mean, std: what is subtracted from the inputs and what divides them, per channel (C,) or feature (F,), in the
-            inputs' own units. Mean and standard deviation of the training split where the scaling is ``standardized``;
-            :func:`bnexp.data.scaling.units` has the others.
+        mean, std: what is subtracted from the images and what divides them, per channel (C,), in the images' own units;
+            of rows, per feature (F,), in float64, what has been subtracted and has divided. Mean and standard
+            deviation of the training split where the scaling is ``standardized``; :func:`bnexp.data.scaling.units` has
+            the others.
+        contract: what was made of the files.
     """
 
     train: Examples
@@ -68,6 +76,7 @@ class Dataset:
     classes: tuple[str, ...]
     mean: Tensor
     std: Tensor
+    contract: Contract = field(default_factory=Contract)
 
     @property
     def num_examples(self) -> dict[str, int]:

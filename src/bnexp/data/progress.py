@@ -1,4 +1,4 @@
-"""How far long work has come, told to whoever watches stderr."""
+"""How far long work has come, shown to whoever watches stderr."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from contextlib import contextmanager
 from bnexp.text import say
 
 PATIENCE = 2.0  # seconds of silence before a log file is told what takes so long
+INTERVAL = 15.0  # seconds between its further lines
 
 
 @contextmanager
 def progress(task: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """Give the block a function to report finished units to, of ``total`` (None: unknown).
 
-    On a terminal the reports move a bar that disappears at the end; elsewhere ``task`` is printed once, and only if
-    the work takes longer than ``PATIENCE``.
+    On a terminal the reports move a bar that disappears at the end. Elsewhere ``task`` is printed with the share that
+    is done, but only if the work takes longer than ``PATIENCE``, and again after each ``INTERVAL``.
     """
     if sys.stderr.isatty():
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -31,12 +32,14 @@ def progress(task: str, total: int | None) -> Iterator[Callable[[int], None]]:
             yield lambda units: bar.advance(handle, units)
         return
 
-    start, told = time.monotonic(), False
+    done, due = 0, time.monotonic() + PATIENCE
 
     def advance(units: int) -> None:
-        nonlocal told
-        if not told and time.monotonic() - start > PATIENCE:
-            say(f"{task} …", error=True)
-            told = True
+        nonlocal done, due
+        done += units
+        if time.monotonic() > due and (total is None or done < total):
+            share = f" {done / total:.0%}" if total else ""
+            say(f"{task} …{share}", error=True)
+            due = time.monotonic() + INTERVAL
 
     yield advance

@@ -9,9 +9,11 @@ from torch import Tensor
 
 Scaling = Literal["standardized", "unit", "raw"]
 
+CHUNK = 256  # images in float64 at a time
+
 
 def units(inputs: Tensor, scaling: Scaling, max_level: int) -> tuple[Tensor, Tensor]:
-    """Return offset a and unit b per channel or feature, float32; a network sees (x − a) / b.
+    """Return offset a and unit b per channel, float32, or per feature, float64; a network sees (x − a) / b.
 
     ==============  ======================================  ===============================================
     scaling         images                                  rows
@@ -22,15 +24,16 @@ def units(inputs: Tensor, scaling: Scaling, max_level: int) -> tuple[Tensor, Ten
     ==============  ======================================  ===============================================
 
     Args:
-        inputs: the training inputs, uint8 (N, C, H, W) or float32 (N, F).
+        inputs: the training inputs, images (N, C, H, W) of bytes or float32, or float64 (N, F).
         scaling: one of the above. Whatever is constant has b = 1 instead of 0.
         max_level: the largest value that a pixel can have, whether or not one has it.
     """
-    num_channels = inputs.shape[1]
+    num_channels, is_rows = inputs.shape[1], inputs.dim() == 2
+    kind = torch.float64 if is_rows else torch.float32
     match scaling:
         case "standardized":
             offset, unit = _moments(inputs)
-        case "unit" if inputs.is_floating_point():
+        case "unit" if is_rows:
             offset, high = inputs.aminmax(dim=0)
             unit = high - offset
         case "unit":
@@ -39,7 +42,7 @@ def units(inputs: Tensor, scaling: Scaling, max_level: int) -> tuple[Tensor, Ten
             offset, unit = torch.zeros(num_channels), torch.ones(num_channels)
         case _:
             assert_never(scaling)
-    return offset, torch.where(unit > 0, unit, 1.0)
+    return offset.to(kind), torch.where(unit > 0, unit, 1.0).to(kind)
 
 
 def _moments(inputs: Tensor) -> tuple[Tensor, Tensor]:
@@ -53,6 +56,21 @@ def _moments(inputs: Tensor) -> tuple[Tensor, Tensor]:
         weights = weights / weights.sum(dim=1, keepdim=True, dtype=torch.float64)  # (C, 256)
         mean = weights @ levels
         variance = (weights * (levels - mean[:, None]) ** 2).sum(dim=1)
-    else:
-        variance, mean = torch.var_mean(inputs.double(), dim=0, correction=0)
-    return mean.float(), variance.sqrt().float()
+        return mean, variance.sqrt()
+    if inputs.dim() == 4:
+        return _moments_of_levels(inputs)
+    # Division by a power of two changes no digit, and keeps the squares of very large and very small numbers in range.
+    power = torch.exp2(torch.frexp(inputs.abs().amax(dim=0)).exponent.double().clamp_min(-1000))
+    variance, mean = torch.var_mean(inputs / power, dim=0, correction=0)
+    # A sum of equal numbers is rounded, so the spread of a constant may be small and not 0.
+    spread = variance.sqrt().where(inputs.amax(dim=0) > inputs.amin(dim=0), 0.0)
+    return mean * power, spread * power
+
+
+def _moments_of_levels(images: Tensor) -> tuple[Tensor, Tensor]:
+    """The same for images of float32, some at a time."""
+    mean = images.mean(dim=(0, 2, 3), dtype=torch.float64)
+    total = torch.zeros_like(mean)
+    for some in images.split(CHUNK):
+        total += (some.double() - mean.view(-1, 1, 1)).square().sum(dim=(0, 2, 3))
+    return mean, (total / (images.numel() / len(mean))).sqrt()

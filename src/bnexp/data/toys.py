@@ -49,7 +49,7 @@ def two_features(*, num_examples: NumExamples, noise: NonNegative, data_seed: Na
     logistic = torch.rand(num_examples, dtype=torch.float64, generator=draws).logit(eps=1e-12)
     rows = unit * torch.tensor([MAX_AGE, MAX_SALARY], dtype=torch.float64)
     labels = score + noise * logistic > 0
-    return Source(Examples(rows.float(), labels.long()), classes=("below", "above"))
+    return Source(Examples(rows, labels.long()), classes=("below", "above"))
 
 
 def brightness(

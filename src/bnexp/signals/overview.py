@@ -54,9 +54,11 @@ def overview(dataset: Dataset) -> Overview:
     """Look at every example of a dataset once."""
     splits = {"train": dataset.train, "val": dataset.val, "test": dataset.test}
     mean, std, low, high = _moments(dataset.train.inputs)
-    offset, unit = dataset.mean.double(), dataset.std.double()
-    seen_mean, seen_std = (mean - offset) / unit, std / unit
     varies = high > low
+    offset, unit = dataset.mean.double(), dataset.std.double()
+    if len(dataset.input_shape) == 1:  # rows are kept as they are seen
+        mean, std, low, high = mean * unit + offset, std * unit, low * unit + offset, high * unit + offset
+    seen_mean, seen_std = (mean - offset) / unit, std / unit
     scales = (seen_mean.square() + seen_std.square()).sqrt()[varies]
     return Overview(
         input_shape=dataset.input_shape,

@@ -11,6 +11,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from bnexp.data.contract import Contract
+from bnexp.data.names import shown
 from bnexp.signals.first_steps import Agreement, Fit
 from bnexp.signals.overview import Overview
 from bnexp.signals.rounding import as_written, percent_of_all
@@ -67,6 +69,19 @@ def check_scale(data: Overview) -> Check:
         measured=f"root mean square of the {kind}s {smallest:.3g} to {largest:.3g}",
         rule=f"the largest between {SMALLEST_SCALE:g} and {LARGEST_SCALE:g}",
         advice="inputs far from 1 force another learning rate; use dataset.scaling=standardized",
+    )
+
+
+def check_identifiers(contract: Contract) -> Check:
+    """Whether a table has features that number or name its rows: they say nothing about a row that is new."""
+    suspects = [f"{shown(column.name)} ({column.suspect})" for column in contract.identifiers]
+    return Check(
+        name="identifiers",
+        passed=not suspects,
+        value=len(suspects),
+        measured=f"{len(suspects)} columns look like identifiers" + (f": {_listed(suspects)}" if suspects else ""),
+        rule="none",
+        advice=f"what it learns from them holds for these rows alone; write {contract.drop}",
     )
 
 

@@ -67,6 +67,7 @@ class PlannedArm:
     num_parameters: int
     num_examples: Mapping[str, int]
     chance: float
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,16 @@ def _plan_arm(arm: Arm, words: tuple[str, ...], seeds: int, user_dirs: Sequence[
     dataset = experiment.dataset
     num_parameters = sum(parameter.numel() for parameter in experiment.model.parameters())
     chance = float(dataset.train.labels.bincount().max()) / len(dataset.train)
-    return PlannedArm(arm, words, jobs[0].composed, tuple(jobs), num_parameters, dataset.num_examples, chance)
+    return PlannedArm(
+        arm,
+        words,
+        jobs[0].composed,
+        tuple(jobs),
+        num_parameters,
+        dataset.num_examples,
+        chance,
+        dataset.contract.warnings,
+    )
 
 
 def _identity(composed: Composed, first: Composed, experiment: Experiment) -> tuple[Path, str]:

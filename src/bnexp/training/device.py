@@ -73,14 +73,6 @@ def num_cores() -> int:
     return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))
 
 
-def machine_memory() -> float:
-    """Return the bytes of memory that this process can have: the machine's, or its container's (Linux, cgroup v2)."""
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit = Path("/sys/fs/cgroup/memory.max")
-    container = limit.read_text(encoding="ascii").strip() if limit.is_file() else "max"
-    return machine if container == "max" else min(machine, int(container))
-
-
 def device_name(device: torch.device) -> str:
     """Return the name of the hardware, for the record."""
     if device.type == "cuda":

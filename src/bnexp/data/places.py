@@ -1,0 +1,25 @@
+"""Where a user's files lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bnexp.errors import ConfigError
+
+
+def expanded(place: str, key: str) -> Path:
+    """Return the path that ``key`` names, ``~`` being the home folder.
+
+    Raises ConfigError where it begins with ``~`` and there is no such home.
+    """
+    try:
+        return Path(place).expanduser()
+    except RuntimeError as error:  # HOME is not set, and the user has no entry; or there is no such user
+        raise ConfigError(
+            f"{key}={place}: there is no home folder {place.split('/')[0]}; write the whole path"
+        ) from error
+
+
+def looked_for(place: str, path: Path) -> str:
+    """Return `` (looked for PATH)`` where that is not what was written."""
+    return "" if str(path.absolute()) == place else f" (looked for {path.absolute()})"
