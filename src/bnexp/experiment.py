@@ -30,6 +30,8 @@ from bnexp.seeding import derive_seed, generator
 from bnexp.training.bf16 import probe_bf16
 from bnexp.training.device import choose_device, choose_threads
 from bnexp.training.memory import keep_memory
+from bnexp.training.record import RunFolder
+from bnexp.training.seal import DamagedRunError, check_files
 from bnexp.training.settings import Settings
 
 
@@ -155,8 +157,20 @@ def _build_model(
     finetuning = {key: config["model"][key] for key in parameters(finetune_, 1)}
     architecture = {key: value for key, value in config["model"].items() if key not in finetuning}
     model, notes, constructed = construct(config, choices, architecture, dataset)
+    _check_own_weights(finetuning["weights"])
     finetuned = finetune_(model, **finetuning)
     return model, (*notes, *_about_the_rest(model, constructed, config, choices), *finetuned.notes), finetuned.digest
+
+
+def _check_own_weights(weights: str | None) -> None:
+    """Raise ConfigError where the weights are to come from a finished run whose checkpoint is not what it sealed."""
+    if weights is None or not Path(weights).expanduser().is_dir():
+        return
+    folder = RunFolder(Path(weights).expanduser())
+    try:
+        check_files(folder, folder.checkpoint)
+    except DamagedRunError as error:
+        raise ConfigError(f"model.weights={weights}: {error}") from error
 
 
 def _about_the_rest(

@@ -126,6 +126,35 @@ def test_a_missing_file_is_noticed(outputs: Path, name: str) -> None:
         check_files(run, run.path / name)
 
 
+@pytest.mark.parametrize("change", ["edited", "lost", "added"])
+def test_event_files_that_are_not_the_runs_are_named_before_tensorboard_shows_them(
+    outputs: Path, change: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("bnexp.cli.dashboard._serve", lambda *_: 0)
+    assert main(["dashboard", str(outputs)]) == 0
+    assert capsys.readouterr().err == ""
+    [events] = run_of(outputs).event_files()
+    match change:
+        case "edited":
+            events.write_bytes(events.read_bytes()[:-1])
+        case "lost":
+            events.unlink()
+        case "added":
+            shutil.copy(events, events.with_name("events.out.tfevents.1.other"))
+    assert main(["dashboard", str(outputs)]) == 0
+    [line] = capsys.readouterr().err.splitlines()
+    assert str(run_of(outputs).path) in line
+
+
+def test_weights_are_not_taken_from_a_checkpoint_that_was_exchanged(outputs: Path) -> None:
+    one, other = run_of(outputs, 0), run_of(outputs, 1)
+    words = (*WORDS, f"model.weights={one.path}")
+    assert train(outputs / "new", composed(*words))["status"] == "done"
+    shutil.copy(other.checkpoint, one.checkpoint)
+    with pytest.raises(ConfigError, match=r"model\.weights=.*checkpoint\.pt: is not what was sealed"):
+        train(outputs / "newer", composed(*words))
+
+
 def test_a_file_that_was_put_beside_the_sealed_ones_is_noticed(tmp_path: Path) -> None:
     train(tmp_path, composed(*ROWS, "training.epochs=1"))
     run = only_run(tmp_path)

@@ -53,7 +53,21 @@ def run(arguments: Sequence[str]) -> int:
     folder = _existing(words[0] if words else "outputs")
     port = _asked_for(flags["--port"]) if "--port" in flags else next_free_port(FIRST_PORT)
     signal.signal(signal.SIGTERM, _end)
+    _name_changed_files(folder)
     return _serve(folder, port)
+
+
+def _name_changed_files(folder: Path) -> None:
+    """Name the runs of which TensorBoard will show other numbers than they recorded."""
+    from bnexp.analysis.states import run_folders
+    from bnexp.training.record import RunFolder
+    from bnexp.training.seal import DamagedRunError, check_events
+
+    for path in run_folders(folder):
+        try:
+            check_events(RunFolder(path))
+        except DamagedRunError as error:
+            say(f"TensorBoard may show what the run did not record: {error}", error=True)
 
 
 def _existing(path: str) -> Path:

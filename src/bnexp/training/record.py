@@ -27,6 +27,9 @@ RECORD_VERSION = 3
 NAME_DIGITS = 10
 """Digits of the fingerprint in the name of a run's folder. The whole of it is in the record, and is compared."""
 
+EVENTS = "events.out.tfevents."
+"""What the names of TensorBoard's files begin with."""
+
 RERUN = "rerun"
 """Where in a run's folder the run is trained again, until the new record can take the place of the old one."""
 
@@ -80,7 +83,7 @@ class RunFolder:
 
     def event_files(self) -> list[Path]:
         """TensorBoard's files."""
-        return sorted(self.path.glob("events.out.tfevents.*"))
+        return sorted(self.path.glob(f"{EVENTS}*"))
 
     def append_row(self, row: Row) -> None:
         """Append one evaluation to ``metrics.jsonl`` and hand it to the operating system."""

@@ -23,7 +23,7 @@ import yaml
 
 from bnexp.atomic import write_atomically
 from bnexp.files import read_bytes
-from bnexp.training.record import FINISHED, RECORD_VERSION, Row, RunFolder
+from bnexp.training.record import EVENTS, FINISHED, RECORD_VERSION, Row, RunFolder
 
 DAMAGED = "damaged"
 """What the status of a run is whose record does not agree with its seal."""
@@ -124,6 +124,14 @@ def check_files(folder: RunFolder, *files: Path) -> None:
     if (own := read_seal(folder)) is not None:
         for file in files:
             sealed_content(folder, own, file.name)
+
+
+def check_events(folder: RunFolder) -> None:
+    """Raise :class:`DamagedRunError` where the event files of a finished run are not those that were sealed."""
+    if (own := read_seal(folder)) is not None:
+        sealed = {name for name in own.files if name.startswith(EVENTS)}
+        for name in sorted(sealed | {file.name for file in folder.event_files()}):
+            sealed_content(folder, own, name)
 
 
 def read_record(folder: RunFolder) -> Record | None:
