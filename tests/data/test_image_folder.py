@@ -134,6 +134,11 @@ def test_names_that_are_not_utf_8_are_printable(tmp_path: Path):
     assert "th\\xe9/\\xff.png cannot be read" in str(error.value).encode().decode()  # UTF-8 throughout
 
 
+def test_a_root_that_is_not_utf_8_is_refused_because_it_cannot_be_recorded(tmp_path: Path):
+    with pytest.raises(ConfigError, match=r"^dataset\.root=.*/r\\xe9: the name is not UTF-8; rename it"):
+        image_folder(root=str(tmp_path / os.fsdecode(b"r\xe9")), image_size=None)
+
+
 @pytest.mark.parametrize(
     ("make", "problem"),
     [

@@ -59,8 +59,8 @@ class Cells:
 
 def cells_of(name: str, fields: Sequence[str]) -> Cells:
     """Return a column of ``fields`` as they stand in the file."""
-    index: dict[str, int] = {}
-    raw = np.fromiter((index.setdefault(text, len(index)) for text in fields), dtype=np.int64, count=len(fields))
+    index = {text: number for number, text in enumerate(dict.fromkeys(fields))}
+    raw = np.fromiter(map(index.__getitem__, fields), dtype=np.int64, count=len(fields))
     place: dict[str, int] = {}
     bare = np.array([place.setdefault(text.strip(), len(place)) for text in index], dtype=np.int64)
     had_blanks = np.array([text != text.strip() for text in index])

@@ -201,6 +201,8 @@ def _lost(cells: Cells, numbers: Numbers) -> int:
 
 def _zero_warnings(cells: Cells, numbers: Numbers) -> list[str]:
     """Return a line where texts with zeros in front, a code's, are the same number as others."""
+    if not any(map(_ZERO_FIRST.match, cells.texts)):
+        return []
     first: dict[float, str] = {}
     for text, value in zip(cells.texts, numbers.values.tolist(), strict=True):
         if text.isdigit() and (other := first.setdefault(value, text)) != text:
