@@ -76,11 +76,11 @@ def _traits(run: Run, metric: str) -> dict[str, Any]:
 
 
 def _labels(every: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Write what differs: the name of the choice first, of the rest what the name does not bring with it."""
+    """Write the name of each choice, and what else differs among the data of one name."""
     labels = []
     for traits in every:
         rivals = [other for other in every if other["dataset"] == traits["dataset"]]
-        keys = [key for key in traits if not key.endswith("_target_") and any(_differ(traits, o, key) for o in rivals)]
+        keys = [key for key in traits if any(_differ(traits, other, key) for other in rivals)]
         words = [word("dataset", traits["dataset"]), *(_told(key, traits[key]) for key in keys)]
         labels.append(" ".join(words))
     return labels
