@@ -1,7 +1,10 @@
 """Loading weights and freezing parts: what is copied, what is said about it, and what then stays as it is."""
 
+import argparse
 import hashlib
+import os
 from copy import deepcopy
+from pathlib import Path
 
 import pytest
 import torch
@@ -271,3 +274,151 @@ def test_frozen_norms_keep_their_statistics_in_evaluation(statistics):
             model(x)
     assert torch.equal(seen[0], running[0])
     assert not torch.allclose(seen[1], running[1])
+
+
+def prefixed(state, prefix):
+    return {prefix + name: value for name, value in state.items()}
+
+
+def wrapped(state, kind):
+    """The file of somebody else, and what the note says of the place that was taken."""
+    average = {name: torch.zeros(2) for name in ("mean", "var")}
+    return {
+        "state_dict": ({"state_dict": state, "epoch": 3, "best_acc1": 0.5}, ", from state_dict"),
+        "model_state_dict": ({"model_state_dict": state, "loss": torch.tensor(0.1)}, ", from model_state_dict"),
+        "model and optimizer": (
+            {"model": state, "optimizer": torch.optim.Adam(nn.Linear(2, 2).parameters()).state_dict(), "args": [1]},
+            ", from model",
+        ),
+        "DataParallel": (prefixed(state, "module."), ", without the prefix module."),
+        "torch.compile": (prefixed(state, "_orig_mod."), ", without the prefix _orig_mod."),
+        "Lightning": (
+            {
+                "epoch": 1,
+                "state_dict": prefixed(state, "net.") | {"loss.weight": torch.ones(3)},
+                "hyper_parameters": {},
+            },
+            ", from state_dict, without the prefix net.",
+        ),
+        "DDP in a trainer": (
+            {"run": {"ema": average, "network": prefixed(state, "module.model.")}},
+            ", from run.network, without the prefix module.model.",
+        ),
+        "timm's average alone": ({"state_dict_ema": state, "version": 2}, ", from state_dict_ema"),
+        "AveragedModel": (
+            {"n_averaged": torch.tensor(3), **prefixed(state, "module.")},
+            ", without the prefix module.",
+        ),
+        "a part of another network": ({"encoder": average, "head": state}, ", from head"),
+    }[kind]
+
+
+KINDS = ["state_dict", "model_state_dict", "model and optimizer", "DataParallel", "torch.compile", "Lightning"]
+KINDS += ["DDP in a trainer", "timm's average alone", "AveragedModel", "a part of another network"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_weights_are_found_in_the_files_of_others_and_the_note_says_where(tmp_path, kind):
+    source, model = trained(convnet(seed=1)), convnet(seed=2)
+    content, place = wrapped(source.state_dict(), kind)
+    torch.save(content, tmp_path / "theirs.ckpt")
+    plain = finetune_(convnet(), weights=save(source, tmp_path / "weights.pt"), freeze=[])
+    finetuned = finetune_(model, weights=str(tmp_path / "theirs.ckpt"), freeze=[])
+    assert all(torch.equal(value, source.state_dict()[name]) for name, value in model.state_dict().items())
+    assert finetuned.notes[0] == f"model.weights: loaded 16 of the model's 16 tensors{place}"
+    assert finetuned.digest == plain.digest
+
+
+def test_tensors_beside_the_prefix_are_named_as_not_used(tmp_path):
+    content, _ = wrapped(convnet(seed=1).state_dict(), "Lightning")
+    torch.save(content, tmp_path / "theirs.ckpt")
+    notes = finetune_(convnet(), weights=str(tmp_path / "theirs.ckpt"), freeze=[]).notes
+    assert notes[1:] == ("model.weights: not used, for no place or another shape: loss.weight",)
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (lambda one, other: {"state_dict": one, "state_dict_ema": other}, "['state_dict'], ['state_dict_ema']"),
+        (lambda one, other: {"model": one, "model_ema": other}, "['model'], ['model_ema']"),
+        (lambda one, other: prefixed(one, "student.") | prefixed(other, "teacher."), "'student.…', 'teacher.…'"),
+    ],
+)
+def test_a_file_with_two_networks_that_fit_gets_a_line_that_names_both(tmp_path, content, named):
+    states = convnet(seed=1).state_dict(), convnet(seed=2).state_dict()
+    torch.save(content(*states), tmp_path / "two.pt")
+    with pytest.raises(ConfigError) as error:
+        finetune_(convnet(), weights=str(tmp_path / "two.pt"), freeze=[])
+    assert str(error.value) == (
+        f"model.weights={tmp_path}/two.pt holds several networks that fit this model: {named}; write the state_dict of "
+        "one of them into a file of its own with torch.save, and name that"
+    )
+
+
+def test_a_file_with_several_dicts_none_of_which_fits_names_them(tmp_path):
+    torch.save({"generator": {"w": torch.ones(2)}, "critic": {"w": torch.ones(3)}}, tmp_path / "gan.pt")
+    with pytest.raises(ConfigError, match=r"holds no tensors that fit this model; looked in: \['generator'\], \['crit"):
+        finetune_(convnet(), weights=str(tmp_path / "gan.pt"), freeze=[])
+
+
+@pytest.mark.parametrize("thing", [argparse.Namespace(lr=0.1), Path("data"), nn.Linear(2, 2)], ids=type)
+def test_a_file_with_objects_beside_the_weights_gets_a_line_that_says_what_to_write(tmp_path, thing):
+    torch.save({"state_dict": convnet().state_dict(), "hyper_parameters": thing}, tmp_path / "lightning.ckpt")
+    with pytest.raises(ConfigError) as error:
+        finetune_(convnet(), weights=str(tmp_path / "lightning.ckpt"), freeze=[])
+    line = str(error.value)
+    assert f"it holds objects of {type(thing).__module__}" in line
+    assert line.endswith("torch.save(torch.load(FILE, weights_only=False)['state_dict'], OTHER)")
+    assert "\n" not in line
+
+
+def test_files_that_are_no_files_of_weights_get_a_line_at_once(tmp_path):
+    header = b'{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+    (tmp_path / "w.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    (tmp_path / "w.bin").write_bytes((tmp_path / "w.safetensors").read_bytes())
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "link").symlink_to(tmp_path / "fifo")
+    lines = {
+        "w.safetensors": "is in the safetensors format",
+        "w.bin": "is in the safetensors format",
+        "fifo": "not a regular file",
+        "link": "not a regular file",
+    }
+    for name, line in {**lines, "/dev/zero": "not a regular file", "/dev/full": "not a regular file"}.items():
+        with pytest.raises(ConfigError, match=line) as error:
+            finetune_(convnet(), weights=str(tmp_path / name), freeze=[])
+        assert "\n" not in str(error.value)
+
+
+def test_a_file_larger_than_the_memory_is_not_read(tmp_path, monkeypatch):
+    with (tmp_path / "huge.pt").open("wb") as huge:
+        huge.truncate(2**31)  # none of it on the disk
+    monkeypatch.setattr(os, "sysconf", {"SC_PAGE_SIZE": 2**12, "SC_PHYS_PAGES": 2**18}.__getitem__)
+    with pytest.raises(ConfigError, match=r"its 2 GiB do not fit into the memory of this machine \(1 GiB\)"):
+        finetune_(convnet(), weights=str(tmp_path / "huge.pt"), freeze=[])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(tmp_path, value):
+    source = convnet(seed=1)
+    with torch.no_grad():
+        source.output.weight[0, 0] = value
+    with pytest.raises(ConfigError, match=r"its output.weight holds numbers that are not finite"):
+        finetune_(convnet(), weights=save(source, tmp_path / "weights.pt"), freeze=[])
+
+
+def test_weights_of_fewer_bits_and_tensors_of_other_kinds_are_no_trouble(tmp_path):
+    source = trained(convnet(seed=1)).half()
+    odd = {"sparse": torch.eye(3).to_sparse(), "complex": torch.ones(2, dtype=torch.complex64)}
+    torch.save(source.state_dict() | odd, tmp_path / "weights.pt")
+    model = convnet()
+    finetune_(model, weights=str(tmp_path / "weights.pt"), freeze=[])
+    assert torch.equal(model.output.weight, source.output.weight.float())
+
+
+def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    source, model = convnet(seed=1), convnet(seed=2)
+    save(source, tmp_path / "weights.pt")
+    finetune_(model, weights="~/weights.pt", freeze=[])
+    assert torch.equal(model.output.weight, source.output.weight)

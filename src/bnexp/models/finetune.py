@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
-import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 from types import MethodType
 from typing import NamedTuple
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from bnexp.errors import ConfigError, did_you_mean
+from bnexp.models.weights_file import Found, Tensors, choose, tensors_in
 from bnexp.ranges import Place
-
-Tensors = Mapping[str, Tensor]
 
 
 class Finetuned(NamedTuple):
@@ -35,11 +30,12 @@ class Finetuned(NamedTuple):
 def finetune_(model: nn.Module, *, weights: Place | None, freeze: list[str]) -> Finetuned:
     """Load ``weights`` into an initialized model and freeze parts of it.
 
-    Weights: a run folder (the model in its checkpoint: that of its last evaluation) or a file that ``torch.save`` made
-    of a ``state_dict``. Parameters and buffers (running statistics) are copied where name and shape agree; the others
-    keep their init, as the output layer does when the number of classes differs. Where no parameter's name agrees, as
-    in torchvision's ``vgg11`` for ``model=vgg``, tensors are taken in their order for as long as the last part of the
-    name and the shape agree.
+    Weights: a run folder (the model in its checkpoint: that of its last evaluation) or a file that ``torch.save``
+    made of a ``state_dict``, or of dicts of which one holds it (:mod:`bnexp.models.weights_file`). Parameters and
+    buffers (running statistics) are copied where name and shape agree; the others keep their init, as the output
+    layer does when the number of classes differs. Where no parameter's name agrees, as in torchvision's ``vgg11``
+    for ``model=vgg``, tensors are taken in their order for as long as the last part of the name and the shape
+    agree.
 
     Freeze: names of modules, ``stages`` or ``stages.0``. Their parameters get no gradient, and they stay in evaluation
     mode: batch norm goes on with its running statistics as they are, whatever ``evaluation.statistics`` is, dropout
@@ -54,26 +50,29 @@ def finetune_(model: nn.Module, *, weights: Place | None, freeze: list[str]) -> 
 
 
 def _load_(model: nn.Module, weights: str) -> Finetuned:
-    own, given = model.state_dict(), _read(weights)
-    is_parameter = dict(model.named_parameters()).keys()
-    pairs = {name: name for name in own if name in given and own[name].shape == given[name].shape}
-    by_name = not is_parameter.isdisjoint(pairs)
-    if not by_name:
-        pairs = _pairs_in_order(own, given)
-    if is_parameter.isdisjoint(pairs):
-        raise ConfigError(
-            f"model.weights={weights}: none of its parameters fits this model; it begins with {_first(given)}, "
-            f"this model with {_first(own)}: use the model and norm that it was trained with"
-        )
+    own = model.state_dict()
+    parameters = {name: own[name] for name, _ in model.named_parameters() if name in own}
+    found = tensors_in(weights)
+    chosen = choose(found, parameters, weights)
+    given, pairs = _paired(own, parameters, found, weights) if chosen is None else (chosen, _by_name(own, chosen))
     digest = hashlib.sha256()
     for name, source in pairs.items():
-        own[name].copy_(given[source])
+        if not given.tensors[source].isfinite().all():
+            raise ConfigError(
+                f"model.weights={weights}: its {given.prefix}{source} holds numbers that are not finite, so the "
+                "network has no outputs; use weights from before it diverged"
+            )
+        own[name].copy_(given.tensors[source])
         digest.update(name.encode() + own[name].contiguous().numpy().tobytes())
     notes = [f"model.weights: loaded {len(pairs)} of the model's {len(own)} tensors"]
-    if not by_name:
+    if not Path(weights).expanduser().is_dir():  # a run folder has one network
+        notes[0] += f", from {'.'.join(given.path)}" * bool(given.path)
+        notes[0] += f", without the prefix {given.prefix}" * bool(given.prefix)
+    if chosen is None:
         notes[0] += ", in their order: " + ", ".join(f"{theirs} as {ours}" for ours, theirs in pairs.items())
     kept = [name for name in own if name not in pairs]
-    unused = [name for name in given if name not in pairs.values()]
+    beside = next(one for one in found if one.path == given.path).tensors
+    unused = [name for name in beside if name not in {given.prefix + used for used in pairs.values()}]
     if kept:
         notes.append(f"model.weights: these keep their init: {', '.join(kept)}")
     if unused:
@@ -81,37 +80,26 @@ def _load_(model: nn.Module, weights: str) -> Finetuned:
     return Finetuned(digest.hexdigest(), tuple(notes))
 
 
-def _read(weights: str) -> Tensors:
-    path = Path(weights).expanduser()
-    file = path / "checkpoint.pt" if path.is_dir() else path
-    if not file.is_file():
-        missing = "no checkpoint.pt in this folder" if path.is_dir() else "no such file or folder"
-        raise ConfigError(f"model.weights={weights}: {missing}; name a run folder, or a file with a state_dict")
-    try:
-        if zipfile.is_zipfile(file):
-            with zipfile.ZipFile(file) as archive:
-                damaged = archive.testzip()  # PyTorch does not compare the checksums
-            if damaged is not None:
-                raise ConfigError(f"model.weights={weights}: the file is damaged ({damaged}); copy or make it anew")
-        with warnings.catch_warnings(action="ignore"):  # about the old formats of files that cannot be taken anyway
-            loaded = torch.load(file, map_location="cpu", weights_only=True)
-    except ConfigError:
-        raise
-    except Exception as error:
-        reason = str(error).strip().partition("\n")[0]
+def _by_name(own: Tensors, given: Found) -> dict[str, str]:
+    return {name: name for name in own if name in given.tensors and own[name].shape == given.tensors[name].shape}
+
+
+def _paired(own: Tensors, parameters: Tensors, found: list[Found], weights: str) -> tuple[Found, dict[str, str]]:
+    """Return the tensors in the file that fit in their order, and each of the model's names with theirs."""
+    paired = [(given, _pairs_in_order(own, given.tensors)) for given in found]
+    fitting = [(given, pairs) for given, pairs in paired if not parameters.keys().isdisjoint(pairs)]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting or len(found) > 1:
+        places = ", ".join(str(given) or "its outermost dict" for given in found)
         raise ConfigError(
-            f"model.weights={weights} cannot be read as a state_dict ({reason}); "
-            "write one with torch.save(model.state_dict(), FILE)"
-        ) from error
-    content = loaded if isinstance(loaded, dict) else {}
-    state = content["model"] if isinstance(content.get("model"), dict) else content  # a checkpoint's, or all there is
-    found = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
-    if not found:
-        raise ConfigError(
-            f"model.weights={weights} holds no state_dict (names with tensors); "
-            "write one with torch.save(model.state_dict(), FILE)"
+            f"model.weights={weights} holds {'several' if fitting else 'no'} tensors that fit this model; looked in: "
+            f"{places}; write the state_dict that you mean into a file of its own with torch.save, and name that"
         )
-    return found
+    raise ConfigError(
+        f"model.weights={weights}: none of its parameters fits this model; it begins with {_first(found[0].tensors)}, "
+        f"this model with {_first(own)}: use the model and norm that it was trained with"
+    )
 
 
 def _pairs_in_order(own: Tensors, given: Tensors) -> dict[str, str]:
