@@ -1,16 +1,39 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 import torch
 
 CommandLine = Callable[..., subprocess.CompletedProcess[str]]
+
+
+FOREIGN = re.compile(
+    r"BNEXP_(?!DATA$)|_?COMP|PYTHON(?!PATH$|HOME$)|LC_|LANG|HYDRA_|XDG_|GIT_|MPL|JUPYTER|SLURM_|TTY_|CLICOLOR"
+    r"|(COLUMNS|LINES|TERM|COLORTERM|NO_COLOR|FORCE_COLOR|PY_COLORS|CXX|CUBLAS_WORKSPACE_CONFIG)$|.*_proxy$",
+    re.IGNORECASE,
+)
+"""Variables of whoever calls pytest that a test, or a process that it starts, would see."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _same_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """All tests run in the same surroundings, whoever runs them and wherever: home, terminal, language, file modes."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if FOREIGN.match(name)]:
+            patch.delenv(name)
+        home = tmp_path_factory.mktemp("home")
+        for name, value in {"HOME": str(home), "XDG_CACHE_HOME": str(home / ".cache"), "LC_ALL": "C.UTF-8"}.items():
+            patch.setenv(name, value)
+        umask = os.umask(0o022)
+        yield
+        os.umask(umask)
 
 
 @pytest.fixture(autouse=True, scope="session")

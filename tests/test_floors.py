@@ -14,6 +14,7 @@ FLOORS = {
     "errors": 0,
     "ranges": 0,
     "seeding": 0,
+    "sockets": 0,
     "atomic": 0,
     "files": 0,
     "garbage": 0,

@@ -20,6 +20,7 @@ from types import FrameType
 from typing import Any
 
 from bnexp.errors import Terminated
+from bnexp.sockets import make_room
 from bnexp.text import make_streams_harmless
 
 Run = tuple[dict[str, Any], Mapping[str, str]]
@@ -36,6 +37,7 @@ SECONDS_TO_END = 5.0
 @contextmanager
 def warmed_up() -> Iterator[None]:
     """Start the server, so that it imports on another core while the block finds out what there is to train."""
+    make_room()
     CONTEXT.set_forkserver_preload(["bnexp.preload"])
     forkserver.ensure_running()
     try:
@@ -54,6 +56,7 @@ def train_side_by_side(runs: Sequence[Run], at_a_time: int, told: Told) -> None:
 
     A run whose process dies has failed, and the others go on. The processes end with this one, however it ends.
     """
+    make_room()
     waiting = deque(enumerate(runs))
     busy: dict[Connection, int] = {}
     with _workers(at_a_time) as workers:

@@ -4,6 +4,8 @@ import multiprocessing
 import os
 from pathlib import Path
 
+from bnexp.sockets import make_room
+
 ROOT = Path(__file__).parents[2]
 CONTEXT = multiprocessing.get_context("forkserver")
 KILLED = -9
@@ -11,6 +13,7 @@ KILLED = -9
 
 def start(function, *words):
     """Start ``function(*words)`` in a process of its own; both must be importable."""
+    make_room()
     CONTEXT.set_forkserver_preload(["tests.reliability.warm"])  # a multirun in this process may have set its own
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [before, str(ROOT)]))  # where the others are forked from

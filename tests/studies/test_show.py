@@ -48,7 +48,12 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> Shown:
 
 
 @pytest.fixture
-def plan(tmp_path: Path) -> Any:
+def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.chdir(tmp_path)
+    return plan_in(Path("outputs/a-folder-with-a-name-as-long-as-those-of-arms-are"))
+
+
+def plan_in(folder: Path) -> Any:
     target = Target("val/accuracy", 0.9)
     study = SimpleNamespace(
         name="s", question="which?", source=(), settings={}, target=target, no_target="", target_caution=""
@@ -57,9 +62,7 @@ def plan(tmp_path: Path) -> Any:
         SimpleNamespace(
             arm=SimpleNamespace(label=label),
             words=("model.depth=3", *label.split()),
-            jobs=[
-                SimpleNamespace(path=tmp_path / "a-folder-with-a-long-name" / f"{number}-s{seed}") for seed in (0, 1)
-            ],
+            jobs=[SimpleNamespace(path=folder / f"{number}-s{seed}") for seed in (0, 1)],
             num_parameters=123_456_789,
         )
         for number, label in enumerate(LABELS)
@@ -94,6 +97,17 @@ def test_a_dry_run_names_all_arms_whole_on_any_terminal(shown: Shown, plan: Any,
         80: ["no room for: folder"],
         120: [],
     }[width]
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120, 160])
+def test_a_dry_run_names_all_arms_whole_however_long_their_folders_are(shown: Shown, width: int) -> None:
+    for length in range(1, 150):
+        plan = plan_in(Path("x" * length))
+        lines = shown(width, lambda: print_plan(plan, None))  # noqa: B023  (is called at once)
+        table = lines[2 : next(i for i, line in enumerate(lines) if line.startswith("all arms: "))]
+        cells = first_cells([*table, ""], "arm").replace(" ", "")
+        assert cells == "".join(LABELS).replace(" ", ""), length
+        assert max(map(len, table)) <= width or any(line.startswith("no room") for line in table)
 
 
 def test_a_pipe_gets_a_whole_line_for_each_arm(shown: Shown, plan: Any) -> None:
