@@ -95,7 +95,7 @@ def test_what_is_under_way_is_written_down_when_a_multirun_is_stopped(number: si
     process.send_signal(number)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[number], stderr
-    assert "interrupted; the same command goes on" in stderr
+    assert "interrupted; the same command resumes" in stderr
     assert "Traceback" not in stderr
     statuses = {json.loads(file.read_text())["status"] for file in tmp_path.glob("outputs/*/*/result.json")}
     assert statuses == {"interrupted"}
