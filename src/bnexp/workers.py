@@ -161,7 +161,7 @@ def _die_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
-    os._exit(1)  # as if killed too: the same command goes on from the last checkpoint
+    os._exit(1)  # as if killed too: the same command resumes from the last checkpoint
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

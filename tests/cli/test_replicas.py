@@ -101,7 +101,7 @@ def test_a_signal_interrupts_all_of_them_and_the_same_command_goes_on(
         assert train("training.replicas=3") == status
     assert signal.getsignal(number) is before
     captured = capsys.readouterr()
-    assert captured.err == "interrupted; the same command goes on where it stopped\n"
+    assert captured.err == "interrupted; the same command resumes where it stopped\n"
     assert results() == dict.fromkeys(range(3), "interrupted")
     assert len([*Path("outputs").glob("*/*/checkpoint.pt")]) == 3
     assert train("training.replicas=3") == 0

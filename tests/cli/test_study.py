@@ -173,7 +173,7 @@ def test_a_stopped_study_says_so(number: signal.Signals, status: int, words: lis
         _, stderr = process.communicate(timeout=60)
     assert process.returncode == status, stderr
     assert "Traceback" not in stderr
-    assert "of 6 runs are done; the same command goes on" in stderr
+    assert "of 6 runs are done; the same command resumes" in stderr
 
 
 def test_two_controllers_share_a_study(here: CommandLine, words: list[str], tmp_path: Path) -> None:

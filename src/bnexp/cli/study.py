@@ -25,7 +25,7 @@ HELP = """\
 usage: bnexp study NAME [seeds=N] [setting=NAME] [target=VALUE] [GROUP=CHOICE ...] [KEY=VALUE ...] [FLAGS]
 
 Run the arms of a study, each with several seeds, and judge the claims that the study was made for.
-Runs that are finished are not repeated: stop it when you like, and the same command goes on.
+Runs that are finished are not repeated: stop it when you like, and the same command resumes.
 
 examples:
   bnexp study case_study                              on the bundled digits, in minutes
