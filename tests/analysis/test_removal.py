@@ -131,3 +131,22 @@ def test_leftovers_are_half_written_files_that_nobody_is_writing(outputs):
     assert [part.exists() for part in parts] == [True, False, True]
     assert [remove(one) for one in find_removable([outputs], ["leftovers"])] == [None]
     assert (run / "result.json").exists()
+
+
+def test_a_finished_run_under_another_name_is_removed_whole_with_what_was_trained_again(outputs):
+    run = write_run(outputs / "more", "8888888888").rename(outputs / "the best")
+    (run / "rerun").mkdir()
+    (run / "rerun" / "config.yaml").touch()
+    [one] = [one for one in find_removable([outputs], ["done"]) if one.path == run]
+    assert remove(one) is None
+    assert not run.exists()
+
+
+def test_a_damaged_run_is_removed_only_where_that_is_asked_for(outputs):
+    run = write_run(outputs / "more", "8888888888")
+    (run / "metrics.jsonl").write_text("")
+    kinds = ["failed", "interrupted", "leftovers", "diverged", "done"]
+    assert run not in [one.path for one in find_removable([outputs], kinds)]
+    [one] = find_removable([outputs], ["damaged"])
+    assert (one.path, remove(one)) == (run, None)
+    assert not run.exists()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import Timeout
 
-from bnexp.analysis.states import RUN_NAME, find_states, state
+from bnexp.analysis.states import find_states, is_run_folder, state
 from bnexp.atomic import LEFTOVERS
 from bnexp.data.cache import kept_files
 from bnexp.locking import acquire
@@ -67,7 +67,7 @@ def remove(removable: Removable) -> str | None:
     stay, and so does their folder.
     """
     run = removable.path if removable.path.is_dir() else removable.path.parent
-    if not RUN_NAME.fullmatch(run.name):
+    if not is_run_folder(run):
         return _attempt(lambda: removable.path.unlink(missing_ok=True), removable.path)
     try:
         with acquire(RunFolder(run).lock, timeout=0):
@@ -88,6 +88,8 @@ def _remove_folder(run: Path) -> str | None:
     The lock goes last. From then on another process may make the run anew, and its folder then stays.
     """
     lock = RunFolder(run).lock
+    with suppress(OSError):  # there is none, or it holds files of somebody else's
+        RunFolder(run).another().path.rmdir()
     others = sorted(path.name for path in run.iterdir() if path != lock)
     lock.unlink()
     if others:
@@ -109,14 +111,15 @@ def _attempt(do: Callable[[], None], path: Path) -> str | None:
 def _files(run: Path) -> Iterator[Path]:
     """Yield the files of a run that are there, but not its lock."""
     folder = RunFolder(run)
-    yield from (file for file in [*folder.files(), *run.glob(LEFTOVERS)] if os.path.lexists(file))
+    files = [*folder.files(), *run.glob(LEFTOVERS), *folder.another().files(), *folder.another().path.glob(LEFTOVERS)]
+    yield from (file for file in files if os.path.lexists(file))
 
 
 def _leftovers(folders: Iterable[Path]) -> Iterator[Removable]:
     """Yield half-written files: those in run folders that nobody trains, and old ones elsewhere."""
     for folder in dict.fromkeys(folders):
         for place, _, _ in os.walk(folder):
-            is_run = RUN_NAME.fullmatch(Path(place).name) is not None
+            is_run = is_run_folder(Path(place))
             if is_run and state(Path(place)).status == "running":
                 continue
             for file in sorted(Path(place).glob(LEFTOVERS)):

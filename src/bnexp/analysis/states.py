@@ -60,11 +60,15 @@ def find_states(paths: Iterable[Path]) -> list[State]:
 def run_folders(path: Path) -> Iterator[Path]:
     """Yield the run folders at or below ``path``; links are not followed."""
     for folder, folders, files in os.walk(path):
-        named = RUN_NAME.fullmatch(Path(folder).resolve().name) and {"config.yaml", "result.json", ".lock"} & set(files)
-        if named or "seal.json" in files:
+        if is_run_folder(Path(folder)) and {"config.yaml", "result.json", "seal.json", ".lock"} & set(files):
             if RERUN in folders:
                 folders.remove(RERUN)
             yield Path(folder)
+
+
+def is_run_folder(path: Path) -> bool:
+    """Whether a folder has the name that bnexp gives to a run's folder, or holds a finished run under another name."""
+    return RUN_NAME.fullmatch(path.resolve().name) is not None or RunFolder(path).seal.exists()
 
 
 def state(path: Path) -> State:

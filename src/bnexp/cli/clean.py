@@ -24,8 +24,10 @@ is followed, and a run that is being trained is left alone. So are files that bn
 
 what (several may be given):
   --failed            runs that failed
-  --interrupted       runs that were interrupted; the same command would go on with them
+  --interrupted       runs that were interrupted; the same command would resume them
   --leftovers         half-written files
+  --damaged           finished runs whose files are not those they ended with, or of an earlier version of bnexp: only
+                      if asked for
   --diverged, --done  finished runs: only if asked for
 
 flags:
@@ -34,7 +36,7 @@ flags:
   --yes               do not ask
 """
 
-KINDS = ("failed", "interrupted", "leftovers", "diverged", "done")
+KINDS = ("failed", "interrupted", "leftovers", "damaged", "diverged", "done")
 UNASKED = ("failed", "interrupted", "leftovers")
 FLAGS = (*(Flag((f"--{kind}",)) for kind in KINDS), Flag(("--cache",)), Flag(("--yes",)), Flag(("--help", "-h")))
 
