@@ -40,9 +40,9 @@ NUM_EXAMPLES = {"train": 1000, "val": 100, "test": 250}
 class FakeRun:
     """What a run recorded: an evaluation every ``steps`` steps, and its test accuracy."""
 
-    val: Sequence[float]
-    test: float
-    train: Sequence[float] | None = None
+    val: Sequence[float | None]
+    test: float | None
+    train: Sequence[float | None] | None = None
     losses: Sequence[float | None] | None = None
     status: str = "done"
     step_seconds: float = 0.01
@@ -87,8 +87,8 @@ def runs(*tests: float, status: str = "done") -> list[FakeRun]:
 
 def write_run(folder: Path, seed: int, run: FakeRun) -> None:
     folder.mkdir(parents=True)
-    train = run.train or [value + 0.01 for value in run.val]
-    losses = run.losses or [1.0 - value for value in run.val]
+    train = run.train or [None if value is None else value + 0.01 for value in run.val]
+    losses = run.losses or [None if value is None else 1.0 - value for value in run.val]
     rows = [
         {
             "step": run.steps * epoch,
@@ -112,7 +112,7 @@ def write_run(folder: Path, seed: int, run: FakeRun) -> None:
             "val/accuracy": run.val[-1],
             "val/loss": losses[-1],
             "best/epoch": 1.0,
-            "best/val/accuracy": max(run.val),
+            "best/val/accuracy": max((value for value in run.val if value is not None), default=None),
             "best/test/accuracy": run.test,
             "initial/loss": 2.3,
         },

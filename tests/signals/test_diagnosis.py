@@ -192,3 +192,22 @@ def test_the_first_sentence_about_signals_says_what_may_help(make: Callable[[], 
     first, *others = diagnose(make())
     assert advice in first
     assert not any("try init" in sentence for sentence in others)
+
+
+@pytest.mark.parametrize("singular_value", [9.4e-4, 9.5e-4, 9.6e-4, 1e-3, 1.04e-3, 100.4, 100.5, 100.6])
+def test_a_rule_goes_by_the_number_in_its_sentence(singular_value: float) -> None:
+    inspection = replace(with_singular_value(1.0), jacobian_singular_values=(singular_value,))
+    weak, strong = diagnosis.insensitive_output(inspection), diagnosis.oversensitive_output(inspection)
+    assert (weak is not None) == (float(f"{singular_value:.0e}") < 0.001)
+    assert (strong is not None) == (float(f"{singular_value:.0f}") > 100)
+    assert weak is None or "by 1e-03" not in weak
+    assert strong is None or " 100 times" not in strong
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.104, 0.1049, 0.106, 0.11])
+def test_a_share_of_dead_units_is_told_where_it_is_written_above_the_threshold(fraction: float) -> None:
+    inspection = small(deep(2, depth=2, width=128))
+    layers = tuple(replace(layer, dead_fraction=fraction) for layer in inspection.layers)
+    told = diagnosis.dead_units(replace(inspection, layers=layers))
+    assert (told is not None) == (round(100 * fraction) > 10)
+    assert told is None or not told.startswith("10 %")

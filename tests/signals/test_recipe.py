@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bnexp.signals import recipe
 from bnexp.signals.first_steps import Agreement, Fit
@@ -56,3 +59,38 @@ def test_a_batch_that_is_not_learned_fails() -> None:
 @pytest.mark.parametrize(("same", "passes"), [(1.0, True), (0.95, True), (0.9, False)])
 def test_modes_that_disagree_fail(same: float, passes: bool) -> None:
     assert recipe.check_agreement(Agreement(same, 0.01)).passed is passes
+
+
+def numbers(text: str) -> list[float]:
+    return [float(number) for number in re.findall(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?", text)]
+
+
+@given(st.floats(2.9, 3.1) | st.floats(0.09, 0.11) | st.sampled_from([3.0004, 3.005, 0.09996, 0.0995]))
+def test_a_scale_fails_where_the_number_that_is_written_breaks_the_rule_that_is_written(scale: float) -> None:
+    found = recipe.check_scale(dataclasses.replace(DATA, largest_scale=scale))
+    low, high = numbers(found.rule)
+    assert found.passed == (low <= numbers(found.measured)[1] <= high)
+
+
+@given(st.floats(1.98, 2.02) | st.sampled_from([2.004, 2.005, 2.0049999]))
+def test_so_does_an_initial_loss(multiple: float) -> None:
+    found = recipe.check_initial_loss(multiple * math.log(10), 10)
+    assert found.passed == (numbers(found.measured)[1] <= numbers(found.rule)[0])
+
+
+@given(st.integers(0, 128))
+def test_so_does_an_agreement(same: int) -> None:
+    found = recipe.check_agreement(Agreement(same / 128, 0.01))
+    assert found.passed == (numbers(found.measured)[0] >= numbers(found.rule)[0])
+
+
+@given(st.integers(0, 400), st.integers(2, 60_000))
+def test_so_do_repeated_examples(shared: int, total: int) -> None:
+    counts = {"train": {"a": 1}, "val": {"a": total // 2}, "test": {"a": total - total // 2}}
+    data = dataclasses.replace(DATA, counts=counts, duplicates={"train": 0, "val": shared, "test": 0})
+    assert recipe.check_leakage(data).passed == (100 * shared <= total)
+
+
+@given(st.floats(0, 1, exclude_max=True) | st.sampled_from([0.995, 0.9951, 127.5 / 128, 1 - 1e-9]))
+def test_a_batch_that_is_not_learned_is_never_said_to_be_100_per_cent_right(accuracy: float) -> None:
+    assert "100%" not in recipe.check_fit(FIT._replace(step=None, accuracy=accuracy), 64).measured
