@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -74,6 +75,25 @@ def bnexp(tmp_path: Path) -> CommandLine:
 
 def command(*words: str) -> Sequence[str]:
     return [sys.executable, "-m", "bnexp", *words]
+
+
+def within(seconds: float, code: str, *words: str) -> bool:
+    """Whether Python runs ``code`` in so many seconds on a core of an idle machine of today.
+
+    Of a slow one: in 20 times what it takes to do nothing. Other processes take no part of a core's time.
+    """
+    return _cpu_seconds(code, *words) < max(seconds, 20 * _cpu_seconds("pass"))
+
+
+def _cpu_seconds(code: str, *words: str) -> float:
+
+    def once() -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-c", code, *words], capture_output=True, check=False)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    return min(once() for _ in range(5))
 
 
 @pytest.fixture

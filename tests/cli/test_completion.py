@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.conftest import within
 
 from bnexp.cli import listing
 from bnexp.cli.completion import candidates
@@ -150,15 +151,11 @@ def test_the_real_groups_are_completed_without_anything_heavy_in_good_time() -> 
     heavy = "[name for name in ('torch', 'hydra', 'numpy', 'rich') if name in sys.modules]"
     code = f"import sys; from bnexp.cli.main import main; main({query!r}); print({heavy})"
 
-    def seconds() -> float:
-        start = time.perf_counter()
-        process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        *found, imported = process.stdout.splitlines()
-        assert "optimizer.lr=" in found
-        assert imported == "[]"
-        return time.perf_counter() - start
-
-    assert min(seconds() for _ in range(5)) < 0.5  # about 0.07 s on a machine that does nothing else
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    *found, imported = process.stdout.splitlines()
+    assert "optimizer.lr=" in found
+    assert imported == "[]"
+    assert within(0.5, code)  # about 0.07 s
 
 
 def test_every_real_group_of_a_run_is_offered() -> None:
@@ -208,7 +205,7 @@ class Terminal:
     def press_tab(self, line: str) -> str:
         os.write(self.screen, f"{line}\t\x14".encode())
         shown = b""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not self.line.exists():
             assert time.monotonic() < deadline, shown.decode(errors="replace")
             if select.select([self.screen], [], [], 0.02)[0]:

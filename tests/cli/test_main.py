@@ -3,10 +3,10 @@
 import os
 import subprocess
 import sys
-import time
 from types import ModuleType
 
 import pytest
+from tests.conftest import within
 
 import bnexp
 from bnexp.cli.main import COMMANDS, Command, main
@@ -82,13 +82,7 @@ def test_nothing_heavy_is_imported_for_help_lists_and_mistakes(words: list[str])
 
 @pytest.mark.parametrize("words", [["--help"], ["trian"], ["train", "--help"], ["summary", "--help"]])
 def test_help_and_a_wrong_command_answer_at_once(words: list[str]) -> None:
-    def seconds() -> float:
-        start = time.perf_counter()
-        bnexp_process(*words)
-        return time.perf_counter() - start
-
-    # About 0.03 s; the promise is 0.2 s, and the best of five is no matter of the machine's load.
-    assert min(seconds() for _ in range(5)) < 0.2
+    assert within(0.2, CALL, *words)  # about 0.03 s; the promise is 0.2 s
 
 
 @pytest.mark.parametrize(
