@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from copy import deepcopy
+from dataclasses import replace
 from functools import reduce
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 import yaml
 from filelock import Timeout
 
+from bnexp.atomic import write_atomically
 from bnexp.config.check import schema
 from bnexp.config.code import own_digest
 from bnexp.config.targets import NUM_INJECTED, build
@@ -35,6 +37,7 @@ from bnexp.training.seal import DAMAGED, DamagedRunError, adopt, read_result, se
 from bnexp.training.state import Parts
 from bnexp.training.stretch import Run, take_step_by_step
 from bnexp.training.timeout import TimeLimit
+from bnexp.training.twins import unfinished_twins
 
 Reporting = Callable[[str], AbstractContextManager[Reporter]]
 """Makes a reporter for the run of a name."""
@@ -108,9 +111,12 @@ def _run(experiment: Experiment, reporting: Reporting) -> Run:
             # A finished record stays whole until there is another finished one to take its place.
             attempt = folder.another() if config["rerun"] else folder
             content = _recorded_config(experiment)
+            notes = [] if attempt.checkpoint.exists() else unfinished_twins(folder, content)
             with _naming_the_disk(attempt):
                 attempt.start(content)
-            result = yield from _train(experiment, attempt, content, reporting)
+            result = yield from _train(
+                replace(experiment, notes=(*experiment.notes, *notes)), attempt, content, reporting
+            )
             if config["rerun"] and result["status"] in FINISHED:
                 with _naming_the_disk(folder):
                     adopt(folder)
@@ -168,7 +174,7 @@ def _train(experiment: Experiment, folder: RunFolder, content: bytes, reporting:
     except (Exception, SystemExit) as error:
         result["error"] = f"{type(error).__name__}: {error}".splitlines()[0]
         with suppress(OSError):  # the disk may be what failed
-            folder.traceback.write_text(traceback.format_exc(), encoding="utf-8")
+            write_atomically(folder.traceback, traceback.format_exc().encode(errors="backslashreplace"))
     except BaseException:
         result["status"] = "interrupted"
         raise

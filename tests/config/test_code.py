@@ -114,6 +114,19 @@ def test_times_compiled_copies_and_places_are_no_part_of_it(plugin: Plugin) -> N
     assert plugin.train() == before
 
 
+def test_an_unfinished_run_of_other_code_is_named_and_not_resumed(plugin: Plugin) -> None:
+    [folder] = plugin.root.glob(f"outputs/*/{plugin.train()}")
+    for name in ("seal.json", "result.json"):
+        (folder / name).unlink()
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    edit_norm(plugin)
+    [other] = plugin.root.glob(f"outputs/*/{plugin.train()}")
+    assert other != folder
+    [note] = [note for note in json.loads((other / "result.json").read_text())["notes"] if "not resumed" in note]
+    assert note.startswith(str(folder.relative_to(plugin.root)))
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+
+
 def test_the_record_names_the_code(plugin: Plugin) -> None:
     name = plugin.train()
     [result] = plugin.root.glob(f"outputs/*/{name}/result.json")
