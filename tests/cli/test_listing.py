@@ -227,3 +227,19 @@ def test_the_docstring_read_from_the_source_is_the_one_that_python_sees() -> Non
     squeezed = re.sub(r"\s+", " ", ConvNet.__doc__).strip()
     assert re.sub(r"\s+", " ", listing.docstring("bnexp.models.convnet.ConvNet")) == squeezed
     assert listing.docstring("torch.nn.ReLU") == ""
+
+
+@pytest.mark.parametrize(
+    "target", ["[os, system]", "{a: 1}", "3", "bnexp./etc/x.f", "bnexp...x", "bnexp", "null"]
+)
+def test_whatever_a_choice_names_it_is_shown_and_not_looked_up(
+    target: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = write(tmp_path / "mine", {"norm/odd.yaml": f"# Odd\n_target_: {target}\neps: 1\n"})
+    assert "norm=odd: Odd\n" in printed(capsys, "norm", "odd", "-cd", str(mine))
+
+
+@pytest.mark.parametrize("name", ["../init/he", "/etc/x", "a/b", "..", "."])
+def test_a_name_that_leads_out_of_a_group_is_no_choice(name: str) -> None:
+    assert listing.parts([config_dir()], "norm", name) == []
+    assert listing.parts([config_dir()], name, "batch") == []

@@ -84,7 +84,7 @@ def fifo(path: Path, outside: Outside) -> None:
 
 
 def device(path: Path, outside: Outside) -> None:
-    path.symlink_to("/dev/zero")
+    path.symlink_to("/dev/null")  # /dev/zero would fill the memory of those who read it
 
 
 Make = Callable[[Path, Outside], None]

@@ -14,6 +14,7 @@ import bnexp
 from bnexp.cli.flags import CONFIG_DIR, parse, user_dirs
 from bnexp.config.choice_file import read_choice
 from bnexp.config.folder import choices, config_dir, groups
+from bnexp.config.targets import show
 from bnexp.config.yaml_file import read_mapping, read_text
 from bnexp.errors import ConfigError, did_you_mean
 from bnexp.text import say
@@ -78,6 +79,8 @@ def defaults() -> dict[str, str]:
 
 def parts(folders: Sequence[Path], group: str, choice: str, above: frozenset[Path] = frozenset()) -> list[Path]:
     """Return the files that a choice is made of: its own, then those that its defaults list names."""
+    if Path(group).name != group or Path(choice).name != choice:  # a stranger's run may name anything
+        return []
     path = next((file for folder in folders if (file := folder / group / f"{choice}.yaml").exists()), None)
     if path is None or path in above:
         return []
@@ -122,7 +125,7 @@ def one_choice(folders: Sequence[Path], group: str, choice: str, width: int | No
     about = [f"{group}={choice}: {description(files[0])}".rstrip()]
     target = next((target for file in files if (target := read_choice(file).get("_target_"))), None)
     if target is not None:
-        about += ["", target, *summary(docstring(target))]
+        about += ["", show(target), *summary(docstring(show(target)))]
     if width is not None:
         about = [line for text in about for line in _wrapped("", text, width, 2) or [""]]
     return [*about, *(line for file in files for line in _values(file, told=file == files[0]))]
@@ -163,7 +166,7 @@ def docstring(target: str) -> str:
     """Return the docstring of bnexp's function or class ``target``, read from the source and not imported."""
     *module, name = target.split(".")
     source = Path(bnexp.__file__).parents[1].joinpath(*module).with_suffix(".py")
-    if module[0] != "bnexp" or not source.exists():
+    if module[:1] != ["bnexp"] or not all(map(str.isidentifier, module)) or not source.exists():
         return ""
     for node in ast.parse(source.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:

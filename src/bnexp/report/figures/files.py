@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from bnexp.analysis.curves import save
-from bnexp.files import make_folder
+from bnexp.files import make_folder, read_text
 from bnexp.report.document import Figure
 from bnexp.report.figures.style import FAINT, INK, PALETTE, PAPER, RULE, drawing
 
@@ -38,7 +38,7 @@ def figure(folder: Path, name: str, caption: str, draw: Callable[[], Drawing], *
             drawn.set_layout_engine("none")  # what was laid out once is not laid out again for each format
             _mark(drawn)
             *_, vector = save(drawn, folder / name)
-        return Figure(name, caption, _element(vector.read_text(encoding="utf-8"), name), wide)
+        return Figure(name, caption, _element(read_text(vector), name), wide)
     except Exception as error:
         return f"The figure {name} could not be drawn: {type(error).__name__}: {error}"
 
