@@ -25,6 +25,7 @@ from urllib.parse import quote
 
 import yaml
 
+from bnexp.analysis.metrics import metric_range
 from bnexp.analysis.statistics.student import mean
 from bnexp.analysis.statistics.verdict import seeds_in_words
 from bnexp.config.folder import choices, config_dir
@@ -110,7 +111,7 @@ def study_page(study: Finished, remark: str) -> str:
         table(("claim", "verdict", "estimate", "95 % interval", "claimed", "n", "seeds needed"), verdict_rows(study)),
         "What a verdict means, and how each interval is made: [statistics](../statistics.md).",
         "## Arms",
-        table(("arm", "n", "diverged", "test accuracy, mean ± 95 % CI", "parameters"), arm_rows(study)),
+        table(("arm", "n", "diverged", "test accuracy, mean (95 % CI)", "parameters"), arm_rows(study)),
         "## Runs",
         "\n".join(f"- {line}" for line in (*run_lines(study), *([escaped(remark)] if remark else []))),
     ]
@@ -174,12 +175,19 @@ def arm_rows(study: Finished) -> list[tuple[str, ...]]:
         ended = [row for row in own if row["status"] in ("done", "diverged")]
         values = [float(row["test/accuracy"]) for row in ended if row["test/accuracy"]]
         diverged = sum(row["status"] == "diverged" for row in ended)
-        found = mean(values, 1 / arm["examples"]["test"]) if values else None
-        score = NONE if found is None else accuracy(found.value)
-        low, high = found.interval() if found else (-math.inf, math.inf)
-        score += f" ± {accuracy((high - low) / 2)}" if math.isfinite(high - low) else ""
+        score = test_score(values, len(ended) - len(values), 1 / arm["examples"]["test"])
         rows.append((escaped(label), str(len(ended)), str(diverged or ""), score, f"{arm['parameters']:,}"))
     return rows
+
+
+def test_score(values: Sequence[float], unscored: int, resolution: float) -> str:
+    """Write the mean and its interval; where a run has no score the others are the better runs, and no mean is given."""
+    if unscored:
+        return f"no mean: {unscored} without score"
+    if not values:
+        return NONE
+    found = mean(values, resolution).within(*metric_range("test/accuracy"))
+    return accuracy(found.value) + ("" if found.note else f" ({between(*map(accuracy, found.interval()))})")
 
 
 def run_lines(study: Finished) -> list[str]:
