@@ -22,6 +22,7 @@ from bnexp.errors import ConfigError
 from bnexp.global_generators import globally_seeded
 from bnexp.nn import norm as norms
 from bnexp.nn.activation import marked
+from bnexp.nn.foreign_norms import keep_digits_
 from bnexp.nn.initialize import Context, initialize_
 from bnexp.nn.lazy import materialize_
 from bnexp.nn.left_alone import Before, remember
@@ -82,6 +83,7 @@ def _build(config: Config, choices: Mapping[str, str], architecture: Config, dat
     with globally_seeded(derive_seed(seed, "model")):
         model = make(norms.marked(norm))
         materialize_(model, dataset.input_shape)
+    keep_digits_(model)
     constructed = remember(model)
     with globally_seeded(derive_seed(seed, "init")):
         num_probed = probe_size(PROBE_SIZE, len(dataset.train), model)

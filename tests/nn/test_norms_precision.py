@@ -10,6 +10,8 @@ from tests.nn.test_norms import CHOICES, defaults, make
 from torch import nn
 from torch.nn import functional as F
 
+from bnexp.nn.foreign_norms import keep_digits_
+
 EVERY = [choice for choice in CHOICES if "input" in defaults(choice)]
 WITHOUT_NOISE = {"noisy_batch": {"max_shift": 0, "max_scale": 1, "jitter": 0}}
 FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
@@ -112,3 +114,18 @@ def test_a_constant_becomes_the_bias():
     x = torch.full((4, 8, 4, 4), 5.0).contiguous(memory_format=torch.channels_last)
     for choice in ("batch", "group", "layer"):
         assert torch.equal(make(choice).features(8, True)(x), torch.zeros_like(x))
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [nn.GroupNorm(4, 16), nn.GroupNorm(16, 16, affine=False), nn.InstanceNorm2d(16), nn.BatchNorm2d(16)],
+    ids=str,
+)
+def test_norms_of_torch_in_somebodys_model_keep_their_digits_too(theirs):
+    model = nn.Sequential(copy.deepcopy(theirs))
+    keep_digits_(model)
+    x = images((8, 16, 8, 8), 1000, torch.channels_last)
+    exact = copy.deepcopy(theirs).double()
+    torch.testing.assert_close(model(x).double(), exact(x.double().contiguous()), rtol=0, atol=1e-3)
+    assert model.state_dict().keys() == nn.Sequential(theirs).state_dict().keys()
+    assert isinstance(model[0], type(theirs))

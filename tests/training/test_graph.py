@@ -186,7 +186,7 @@ def test_each_step_is_taken_once_and_in_order_and_all_but_the_first_by_the_graph
 
 def test_the_seconds_are_the_wall_clock_s_in_equal_shares(cuda, monkeypatch):
     ticks = count(10.0, 6.0)
-    monkeypatch.setattr(graphs.time, "perf_counter", lambda: next(ticks))
+    monkeypatch.setattr(graphs.clock, "now", lambda: next(ticks))
     (taken,) = take_all(GraphedSteps(required=True), [Run(cuda), Run(cuda), Run(cuda)], (0, 5))
     assert taken.seconds == 2.0
 
@@ -346,7 +346,7 @@ def train(runs, take, at_once, reporting=Silence):
 def assert_same_ends(runs, others):
     for one, other in zip(runs, others, strict=True):
         found, expected = (load_checkpoint(RunFolder(run.path).checkpoint) for run in (one, other))
-        for key in ("model", "optimizer", "generators", "torch"):
+        for key in ("model", "optimizer", "generators", "global"):
             assert_same_state(found[key], expected[key])
         rows = (recorded(run.path) for run in (one, other))
         assert len({tuple(map(str, some)) for some in rows}) == 1

@@ -26,7 +26,7 @@ class InstanceNorm(nn.InstanceNorm2d):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (torch.nn's name)
         """Normalize ``input`` (N, C, H, W); raise :class:`ConfigError` on 1×1 feature maps."""
-        if len(input) > 1:
+        if len(input) > 1 or self.track_running_stats:
             return super().forward(input)
         self._check_input_dim(input)
         return group_norm(input, self.num_features, self.weight, self.bias, self.eps)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import gc
-import time
 import warnings
 from collections.abc import Callable, Sequence
 from functools import cache
 
 import torch
 
+from bnexp.training.clock import clock
 from bnexp.training.stretch import Stretch, Taken, take_step_by_step, wait_for_device
 
 WARM_UP = 3
@@ -53,7 +53,7 @@ class GraphedSteps:
             self._refuse("its optimizer's update needs the host", stretches)
         if self.obstacle is not None:
             return self._without_graph(stretches)
-        started = time.perf_counter()
+        started = clock.now()
         steps = tuple(stretch.step for stretch in stretches)
         self.num_warm = {step: self.num_warm.get(step, 0) for step in steps}  # keeps no run that has ended
         for index in range(stretches[0].start, stretches[0].end):
@@ -63,7 +63,7 @@ class GraphedSteps:
             for stretch in stretches:
                 stretch.told(index + 1)
         wait_for_device()
-        seconds = (time.perf_counter() - started) / len(stretches)
+        seconds = (clock.now() - started) / len(stretches)
         return Taken(seconds, len(stretches), graph=self.captured == steps)
 
     def _take(self, steps: tuple[Step, ...], stretches: Sequence[Stretch]) -> None:

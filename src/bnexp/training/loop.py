@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import asdict
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bnexp.optim.optimizers import has_fixed_update, put_lr_on_device_, set_lr_
 from bnexp.training.batches import Scale, TrainingBatches, on_device
 from bnexp.training.checkpoint import save_checkpoint
+from bnexp.training.clock import clock
 from bnexp.training.evaluation import Evaluator
 from bnexp.training.progress import Reporter
 from bnexp.training.record import Row, RunFolder, chained, finite
@@ -99,7 +99,8 @@ class Training:
         histograms = self.folder.cut_histograms(self.progress.step)
         with ExitStack() as stack:
             events: EventWriter | None = None
-            self.resumed_at = time.perf_counter()
+            stack.enter_context(clock.ticking())
+            self.resumed_at = clock.now()
             self.reporter.start(self.progress.step, self.num_steps, self.batches.batch_size)
             while not self._is_finished():
                 end = min(self.num_steps, self.progress.step + self.steps_per_evaluation)
@@ -193,7 +194,7 @@ class Training:
             self.taken = yield self.stretch(start, end)
         self.progress.seconds_train += self.taken.seconds
         self.progress.seconds_total += self.taken.seconds
-        self.resumed_at = time.perf_counter()
+        self.resumed_at = clock.now()
 
     def _seek(self, index: int) -> None:
         self.batches.seek(index)
@@ -207,7 +208,7 @@ class Training:
 
     def _count_seconds(self) -> None:
         """Add what has passed since this run was last called; others may run while it waits for its steps."""
-        now = time.perf_counter()
+        now = clock.now()
         self.progress.seconds_total += now - self.resumed_at
         self.resumed_at = now
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 
+from bnexp.training.clock import clock
 from bnexp.training.timeout import TimeLimit
 
 
@@ -55,13 +55,13 @@ Take = Callable[[Sequence[Stretch]], Taken]
 def take_step_by_step(stretches: Sequence[Stretch]) -> Taken:
     """Take the steps as PyTorch takes them: every operation is launched by itself."""
     (stretch,) = stretches
-    started = time.perf_counter()
+    started = clock.now()
     for index in range(stretch.start, stretch.end):
         stretch.seek(index)
         stretch.step()
         stretch.told(index + 1)
     wait_for_device()
-    return Taken(time.perf_counter() - started)
+    return Taken(clock.now() - started)
 
 
 def wait_for_device() -> None:

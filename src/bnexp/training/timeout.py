@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from bnexp.errors import ConfigError, TimedOut
+from bnexp.training.clock import clock
 
 SECONDS_BETWEEN_REMINDERS = 1.0
 
@@ -17,7 +17,8 @@ Handler = Callable[[int, FrameType | None], object] | int | None
 
 
 class TimeLimit:
-    """The seconds that a run may take; None for no limit. Its clock stands still while others are at work.
+    """The seconds that a run may take; None for no limit. Its clock stands still while others are at work, and while
+    the process is stopped (:mod:`bnexp.training.clock`).
 
     An alarm interrupts Python code, sleeping and waiting too; an operation inside PyTorch is waited for. Whoever
     swallows the exception gets it again every second.
@@ -66,7 +67,7 @@ class TimeLimit:
                 f"training.timeout={self.seconds} needs the main thread of a process, and this launcher trains in "
                 "another; use training.timeout=null"
             )
-        self._started, self._num_runs = time.monotonic(), num_runs
+        self._started, self._num_runs = clock.now(), num_runs
         self._handler = signal.signal(signal.SIGALRM, self._raise_timed_out)
         signal.setitimer(signal.ITIMER_REAL, self.left * num_runs, SECONDS_BETWEEN_REMINDERS)
 
@@ -75,8 +76,13 @@ class TimeLimit:
             return
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, self._handler)
-        self.spend((time.monotonic() - self._started) / self._num_runs)
+        self.spend((clock.now() - self._started) / self._num_runs)
         self._started = None
 
     def _raise_timed_out(self, number: int, frame: FrameType | None) -> None:
+        assert self._started is not None
+        left = self.left * self._num_runs - (clock.now() - self._started)
+        if left > 0:  # the process was stopped for a while, and the alarm does not know of it
+            signal.setitimer(signal.ITIMER_REAL, left, SECONDS_BETWEEN_REMINDERS)
+            return
         raise TimedOut(f"not done after {self.seconds:g} s (training.timeout)")
