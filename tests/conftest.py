@@ -11,6 +11,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
+
+# The same examples every time, on a machine as slow as it likes, and nothing written beside the tests.
+settings.register_profile(
+    "anywhere", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("anywhere")
 
 CommandLine = Callable[..., subprocess.CompletedProcess[str]]
 

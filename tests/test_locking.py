@@ -23,7 +23,8 @@ def unlink(path: Path) -> None:
 
 
 def unlink_with_folder(path: Path) -> None:
-    shutil.rmtree(path.parent)
+    move_folder_away(path)  # in one step: whoever waits may make it again meanwhile
+    shutil.rmtree(path.parent.with_name("moved"))
 
 
 def replace(path: Path) -> None:

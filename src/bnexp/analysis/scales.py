@@ -94,9 +94,10 @@ def colour_bar(figure: FigureBase, drawn: ScalarMappable, panes: Sequence[Axes],
 def _equal_steps(low: float, high: float) -> list[float]:
     from matplotlib.ticker import MaxNLocator
 
+    power = max(math.floor(math.log10(low)), -300)  # matplotlib takes a range of very small numbers for none at all
     for bins in (4, 5, 6, 8):
-        found = MaxNLocator(bins, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
-        inside = [float(tick) for tick in found if low <= tick <= high]
+        found = MaxNLocator(bins, steps=[1, 2, 2.5, 5, 10]).tick_values(low / 10.0**power, high / 10.0**power)
+        inside = [tick for step in found if low <= (tick := float(f"{step:.6g}e{power}")) <= high]
         if len(inside) > 2:
             break
     return inside
