@@ -101,6 +101,11 @@ def test_blanks_at_the_ends_are_stripped_and_counted():
         (["3,20 €", "€5", "1.000,50€"], [3.2, 5, 1000.5]),
         (["USD 5", "7 USD"], [5, 7]),
         (["12 %", "0.5%"], [12, 0.5]),
+        (["(1,234,567)", "5", "(0.5)"], [-1234567, 5, -0.5]),
+        (["1.234,50-", "12,00"], [-1234.5, 12]),
+        (["R$ 1,50", "R$ 2,25"], [1.5, 2.25]),
+        (["5 kr", "7,5 kr"], [5, 7.5]),
+        (["5 usd", "7.5 usd"], [5, 7.5]),
         (["\u22125", "5"], [-5, 5]),  # the minus of typesetters
         (["1,5E+03", "2,5"], [1500, 2.5]),
         (["1.234", "2.567"], [1.234, 2.567]),
@@ -178,7 +183,7 @@ def test_text_that_is_different_in_most_rows_is_no_category():
     names = [f"person {number}" for number in range(257)]
     assert refusal(*names) == (
         "dataset.path: column 'x' has 257 different texts ('person 0', …), more than 256 categories; "
-        "write 'dataset.drop=[x]'"
+        "if they are numbers, write them plainly (1234.5); if they are names, write 'dataset.drop=[x]'"
     )
     assert encode([cells_of("x", names[1:])], "auto").rows.shape == (256, 256)
 
@@ -206,7 +211,9 @@ def test_codes_that_are_one_number_are_told():
     )
 
 
-@pytest.mark.parametrize(("one", "other"), [("Bonn", "bonn"), ("caf\u00e9", "cafe\u0301"), ("New  York", "new york")])
+@pytest.mark.parametrize(
+    ("one", "other"), [("Bonn", "bonn"), ("caf\u00e9", "cafe\u0301"), ("New  York", "new york"), ("Bonn", "Bonn\u200b")]
+)
 def test_categories_that_look_alike_are_kept_apart_and_told(one: str, other: str):
     found = encode([cells_of("x", [one, other, "Ulm"])], "auto")
     assert found.rows.shape == (3, 3)

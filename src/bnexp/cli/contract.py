@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from bnexp.data.names import shown
@@ -10,6 +11,8 @@ from bnexp.text import say
 
 if TYPE_CHECKING:
     from bnexp.data.contract import Column, Contract, Images
+    from bnexp.run import Reporting
+    from bnexp.training.progress import Reporter
 
 MOST_CLASSES = 20
 MOST_NAMES = 6
@@ -19,6 +22,21 @@ HEAD = 9
 def print_brief(contract: Contract) -> None:
     """Print to stderr what a run is about to learn from."""
     say(*brief(contract), error=True)
+
+
+def announcing(contract: Contract, reporting: Reporting) -> Reporting:
+    """Return what makes the reporter of a run, and prints the contract first: at its start, and only if it trains."""
+    told: list[Contract] = []
+
+    @contextmanager
+    def open_reporter(name: str) -> Iterator[Reporter]:
+        if not told:  # a run that fails in a graph is tried again
+            told.append(contract)
+            print_brief(contract)
+        with reporting(name) as reporter:
+            yield reporter
+
+    return open_reporter
 
 
 def print_warnings(warnings: Iterable[str]) -> None:

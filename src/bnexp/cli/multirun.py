@@ -64,8 +64,8 @@ def plan_multirun(overrides: Sequence[str], folders: Sequence[Path]) -> list[Job
 def train_replicas(words: Sequence[str], composed: Sequence[Composed]) -> int:
     """Train some seeds of one configuration in lockstep in this process; return the exit status."""
     jobs, experiment = plan_runs([tuple(words)] * len(composed), composed)
-    print_brief(experiment.dataset.contract)
     if missing := _tell_finished(jobs):
+        print_brief(experiment.dataset.contract)
         with display() as shown, watching(missing, shown):
             launch_together(missing, _tell)
     print_summary([planned(job) for job in jobs], jobs[0].path.parent)

@@ -22,7 +22,7 @@ from yaml import YAMLError
 from bnexp.analysis.multirun import note_run
 from bnexp.analysis.search import search_value
 from bnexp.analysis.summary import print_result, print_summary, result_line
-from bnexp.cli.contract import print_brief
+from bnexp.cli.contract import announcing
 from bnexp.cli.flags import HYDRA
 from bnexp.cli.multirun import plan_multirun, planned
 from bnexp.config.compose import config_loader, resolved_replicas
@@ -30,7 +30,7 @@ from bnexp.config.explain import explain, mistake
 from bnexp.config.hydra_words import check_hydra_words
 from bnexp.errors import ConfigError
 from bnexp.experiment import prepare
-from bnexp.run import run_together
+from bnexp.run import Reporting, run_together
 from bnexp.studies.conduct import status
 from bnexp.text import harmless_streams, say
 from bnexp.training.progress import Silence, reporter
@@ -132,9 +132,10 @@ def train_job(config: DictConfig) -> tuple[str | ConfigError, float | None]:
         if hydra_config.mode is RunMode.MULTIRUN:
             for experiment in prepared:
                 note_run(Path(hydra_config.runtime.output_dir), experiment.path)
-        else:
-            print_brief(prepared[0].dataset.contract)
-        results = run_together(prepared, reporter if len(prepared) == 1 else Silence)
+        reporting: Reporting = reporter if len(prepared) == 1 else Silence
+        if hydra_config.mode is not RunMode.MULTIRUN:
+            reporting = announcing(prepared[0].dataset.contract, reporting)
+        results = run_together(prepared, reporting)
     except (ConfigError, OmegaConfBaseException) as problem:
         words: Any = OmegaConf.to_container(hydra_config.overrides.task, resolve=False)
         error = problem if isinstance(problem, ConfigError) else explain(problem, words)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bnexp.cli.contract import print_brief
+from bnexp.cli.contract import announcing
 from bnexp.cli.flags import HYDRA, parse, user_dirs
 from bnexp.cli.termination import sigterm_raises
 from bnexp.errors import Terminated
@@ -43,6 +43,7 @@ def train_one(overrides: Sequence[str], folders: Sequence[Path]) -> int:
         from bnexp.config.compose import compose_replicas
         from bnexp.experiment import prepare
         from bnexp.run import run as train
+        from bnexp.training.progress import reporter
 
     composed = compose_replicas(overrides, folders)
     if len(composed) > 1:
@@ -50,8 +51,7 @@ def train_one(overrides: Sequence[str], folders: Sequence[Path]) -> int:
 
         return train_replicas(overrides, composed)
     prepared = prepare(*composed[0])
-    print_brief(prepared.dataset.contract)
-    result = train(prepared)
+    result = train(prepared, announcing(prepared.dataset.contract, reporter))
     from bnexp.analysis.summary import print_result  # a table is drawn at the end, and rich imported no sooner
 
     print_result(prepared.path, result)

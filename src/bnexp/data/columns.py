@@ -15,7 +15,7 @@ from bnexp.data.contract import Column
 from bnexp.data.identifiers import suspicion
 from bnexp.data.items import item
 from bnexp.data.names import shown
-from bnexp.data.numbers import Mark, Numbers, exactly_distinct, looks_like_number, read_numbers
+from bnexp.data.numbers import Mark, Numbers, exactly_distinct, read_numbers
 from bnexp.errors import ConfigError
 
 MAX_CATEGORIES = 256
@@ -140,13 +140,12 @@ def _refuse(cells: Cells, wrong: Sequence[int], what: str, drop: str) -> None:
 def _one_hot(cells: Cells, column: Column, drop: str) -> tuple[NDArray[np.float64], Column, list[str]]:
     """Return zeros and ones of shape (N, categories), the missing ones in the last column where there are any."""
     values = sorted(text for text in cells.texts if text)
-    digits = sum(map(_starts_like_number, values))
+    with_digits = sum(any(map(str.isdigit, text)) for text in values)
+    plainly = "if they are numbers, write them plainly (1234.5); " * (2 * with_digits >= len(values))
     if len(values) > MAX_CATEGORIES:
         raise ConfigError(
             f"dataset.path: column '{shown(cells.name)}' has {len(values)} different texts ('{shown(values[0])}', …), "
-            f"more than {MAX_CATEGORIES} categories; "
-            + ("if they are numbers, write them plainly (1234.5), else " if 2 * digits >= len(values) else "")
-            + f"write {drop}"
+            f"more than {MAX_CATEGORIES} categories; {plainly}if they are names, write {drop}"
         )
     order = [*values, *([""] if "" in cells.texts else [])]
     place = {text: index for index, text in enumerate(order)}
@@ -158,18 +157,14 @@ def _one_hot(cells: Cells, column: Column, drop: str) -> tuple[NDArray[np.float6
         column,
         categories={text: counts[text] for text in order},
         kept=cells.counted(MISSING_WORDS),
+        suspect=column.suspect + f" ({plainly.removesuffix('; ')})" * bool(column.suspect and plainly),
         features=tuple(f"{cells.name} = {text}" if text else f"{cells.name} is missing" for text in order),
     )
     warnings = alike_warnings(f"column '{shown(cells.name)}': the categories", values)
     if len(values) > max(MANY_CATEGORIES, SHARE_OF_MANY * len(cells)) and not column.suspect:
         warnings.append(
             f"column '{shown(cells.name)}' has {len(values)} different texts ('{shown(values[0])}', …) in "
-            f"{len(cells)} rows and becomes as many inputs; "
-            + (
-                "if they are numbers, write them plainly (1234.5)"
-                if 2 * digits >= len(values)
-                else f"if they are names, write {drop}"
-            )
+            f"{len(cells)} rows and becomes as many inputs; {plainly}if they are names, write {drop}"
         )
     return rows, column, warnings
 
@@ -178,16 +173,13 @@ def alike_warnings(what: str, values: Sequence[str]) -> list[str]:
     """Return a line where two of the texts differ in nothing but case or in how an accent is stored."""
     seen: dict[str, str] = {}
     for value in values:
-        other = seen.setdefault(" ".join(unicodedata.normalize("NFKC", value).casefold().split()), value)
+        visible = "".join(sign for sign in value if unicodedata.category(sign) != "Cf")
+        other = seen.setdefault(" ".join(unicodedata.normalize("NFKC", visible).casefold().split()), value)
         if other != value:
             return [
                 f"{what} '{shown(other)}' and '{shown(value)}' differ in case, blanks or form alone and are kept apart"
             ]
     return []
-
-
-def _starts_like_number(text: str) -> bool:
-    return bool(re.match(r"[^\w]{0,2}\d", text)) or looks_like_number(text)
 
 
 def _lost(cells: Cells, numbers: Numbers) -> int:

@@ -108,8 +108,6 @@ def _table(content: bytes, path: str, header: bool | Literal["auto"]) -> tuple[l
     if not lines:
         raise ConfigError(f"dataset.path={path} is empty; it needs a header line and rows")
     first = [name.strip() for name in lines[0]]
-    if len(first) == 1:
-        raise ConfigError(f"dataset.path={path} has the one column '{shown(first[0])}'; separate columns by commas")
     if header is False:
         columns: list[Sequence[str]] = list(zip(*lines, strict=True))
         names = [f"column {number}" for number in range(1, len(first) + 1)]
@@ -149,6 +147,8 @@ def _lines(content: bytes, path: str) -> list[list[str]]:
         raise ConfigError(
             f"dataset.path={path} cannot be read as a table (line {reader.line_num}: {error}); mend that line"
         ) from error
+    if lines and len(lines[0]) == 1:
+        raise ConfigError(f"dataset.path={path} has the one column '{shown(lines[0][0])}'; separate columns by commas")
     _check_widths(lines, places, path)
     return lines
 

@@ -19,14 +19,17 @@ Mark = Literal["auto", "point", "comma"]
 """Which sign stands before the decimals, where both are possible."""
 
 CURRENCIES = (
-    *("USD", "EUR", "GBP", "JPY", "CHF", "CNY", "INR", "CAD", "AUD"),
-    *("SEK", "NOK", "DKK", "PLN", "BRL", "MXN", "KRW", "ZAR"),
+    *("usd", "eur", "gbp", "jpy", "chf", "cny", "inr", "cad", "aud", "sek", "nok", "dkk", "pln", "brl", "mxn", "krw"),
+    *("zar", "czk", "huf", "try", "euro", "dollars", "kr.", "kr", "zł", "kč", "fr.", "ft", "lei"),
 )
+"""Of the world's, those that are written as letters most often; a sign like € is known by its kind."""
+
 SAFE_DIGITS = 15  # so many decimal digits always survive 64 bits
 LEAST_ROUND = 3  # different numbers that all end in two zeros: nobody writes three decimals of which two are always 0
 
 _EXPONENT = r"(?:[eE][+-]?\d+)?"
 _PLAIN = re.compile(rf"(?:[+-]?(?:\d++\.?\d*+|\.\d++){_EXPONENT}\n)*+", re.ASCII)
+_LETTERS = re.compile(r"[A-Za-z]{0,3}")
 _BLANKS = " \u00a0\u2009\u202f'’"  # between thousands: also the no-break and the thin ones
 _BODY = re.compile(rf"[\d.,{_BLANKS}]*\d[\d.,{_BLANKS}]*{_EXPONENT}", re.ASCII)
 
@@ -119,11 +122,6 @@ def exactly_distinct(texts: Sequence[str]) -> int | None:
     return len({Decimal(text) for text in texts})
 
 
-def looks_like_number(text: str) -> bool:
-    """Whether a text is made of digits, separators, a currency or per cent alone."""
-    return _taken_apart(text) is not None
-
-
 @dataclass(frozen=True)
 class _Parts:
     sign: float
@@ -134,6 +132,8 @@ class _Parts:
 def _taken_apart(text: str) -> _Parts | None:
     """Return sign, unit and digits of a text, or None where it has anything else."""
     rest, signs, units = text, "", []
+    if text[:1] == "(" and text[-1:] == ")":  # as accountants write it
+        signs, rest = "-", text[1:-1].strip()
     for _ in range(2):  # a sign and a currency, in either order
         if rest[:1] in ("-", "−", "+"):
             signs, rest = signs + rest[0], rest[1:].lstrip()
@@ -143,6 +143,8 @@ def _taken_apart(text: str) -> _Parts | None:
     if unit := _unit(rest, str.endswith):
         units.append(unit)
         rest = rest[: -len(unit)].rstrip()
+    if rest[-1:] in ("-", "−"):  # as SAP writes it
+        signs, rest = signs + "-", rest[:-1].rstrip()
     if len(units) > 1 or len(signs) > 1 or not _BODY.fullmatch(rest):
         return None
     return _Parts(1.0 if signs in ("", "+") else -1.0, "".join(units), rest)
@@ -150,10 +152,21 @@ def _taken_apart(text: str) -> _Parts | None:
 
 def _unit(text: str, at: Callable[[str, str], bool]) -> str:
     """Return the currency or per cent sign ``at`` the start or the end of a text, or nothing."""
-    end = text[:1] if at is str.startswith else text[-1:]
-    if end and (end == "%" or unicodedata.category(end) == "Sc"):
-        return end
-    return next((code for code in CURRENCIES if at(text, code)), "")
+    if at is str.startswith:
+        letters = _LETTERS.match(text)
+        first = text[: letters.end() + 1] if letters else ""  # R$, US$
+    else:
+        first = text[-1:]
+    if first and (first == "%" or unicodedata.category(first[-1]) == "Sc"):
+        return first
+    return next(
+        (
+            text[: len(code)] if at is str.startswith else text[-len(code) :]
+            for code in CURRENCIES
+            if at(text.casefold(), code)
+        ),
+        "",
+    )
 
 
 def _are_plain(texts: Sequence[str]) -> bool:
