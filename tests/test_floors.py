@@ -18,6 +18,7 @@ FLOORS = {
     "files": 0,
     "garbage": 0,
     "import_path": 0,
+    "plain_yaml": 0,
     "text": 0,
     "console": 0,
     "data": 1,

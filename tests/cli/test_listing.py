@@ -229,9 +229,7 @@ def test_the_docstring_read_from_the_source_is_the_one_that_python_sees() -> Non
     assert listing.docstring("torch.nn.ReLU") == ""
 
 
-@pytest.mark.parametrize(
-    "target", ["[os, system]", "{a: 1}", "3", "bnexp./etc/x.f", "bnexp...x", "bnexp", "null"]
-)
+@pytest.mark.parametrize("target", ["[os, system]", "{a: 1}", "3", "bnexp./etc/x.f", "bnexp...x", "bnexp", "null"])
 def test_whatever_a_choice_names_it_is_shown_and_not_looked_up(
     target: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
