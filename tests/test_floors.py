@@ -21,6 +21,7 @@ FLOORS = {
     "locking": 0,
     "global_generators": 0,
     "import_path": 0,
+    "plain_yaml": 0,
     "text": 0,
     "console": 0,
     "machine": 0,

@@ -10,10 +10,10 @@ import yaml
 
 from bnexp.errors import ConfigError
 from bnexp.files import read_bytes
+from bnexp.plain_yaml import UnboundedError, check_bounds
 
 MOST_BYTES = 1_000_000
 MOST_VALUES = 100_000
-"""Aliases make a file of a few lines as large as one likes."""
 
 
 def read_text(file: Path) -> str:
@@ -49,16 +49,12 @@ def read_mapping(file: Path, *, hydras_numbers: bool = True) -> dict[str, Any]:
     """
     text = read_text(file)
     try:
-        loader = (_LikeHydra if hydras_numbers else _NoTwins)(text)
-        node = loader.get_single_node()
-        size = _size(node, {})
-        content = None if node is None or size > MOST_VALUES else loader.construct_document(node)
-    except RecursionError as error:
-        raise ConfigError(f"{file} holds itself, or is nested without end; write its values out") from error
+        check_bounds(text, MOST_VALUES)
+        content = yaml.load(text, Loader=_LikeHydra if hydras_numbers else _NoTwins)
+    except UnboundedError as error:
+        raise ConfigError(f"{file} {error}; a choice is a few lines") from error
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a number of 5,000 digits, a day that is none
         raise ConfigError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from error
-    if size > MOST_VALUES:
-        raise ConfigError(f"{file} has more than {MOST_VALUES:,} values with its aliases written out; a choice is few")
     if content is None:
         return {}
     if not isinstance(content, dict):
@@ -67,16 +63,6 @@ def read_mapping(file: Path, *, hydras_numbers: bool = True) -> dict[str, Any]:
         if not isinstance(key, str):
             raise ConfigError(f"{file}: the key {key} must be a word; write it in quotes")
     return content
-
-
-def _size(node: yaml.Node | None, known: dict[int, int]) -> int:
-    """Count the values below a node; one that stands in several places is looked at once and counts in each."""
-    if not isinstance(node, yaml.CollectionNode):
-        return 1
-    if id(node) not in known:
-        items = [part for item in node.value for part in (item if isinstance(item, tuple) else (item,))]
-        known[id(node)] = 1 + sum(_size(item, known) for item in items)
-    return known[id(node)]
 
 
 class _NoTwins(yaml.SafeLoader):

@@ -41,6 +41,6 @@ def read_launches(folder: Path) -> list[Launch]:
             node = json.loads(line)
             at_a_time = None if node["at_a_time"] is None else int(node["at_a_time"])
             found.append(Launch(int(node["runs"]), at_a_time, str(node["launcher"])))
-        except (ValueError, LookupError, TypeError):
+        except (ValueError, LookupError, TypeError, RecursionError):
             continue
     return found
