@@ -181,7 +181,7 @@ def arm_rows(study: Finished) -> list[tuple[str, ...]]:
 
 
 def test_score(values: Sequence[float], unscored: int, resolution: float) -> str:
-    """Write the mean and its interval; where a run has no score the others are the better runs, and no mean is given."""
+    """Write the mean and its interval; no mean where a run has no score, as the others are the better runs."""
     if unscored:
         return f"no mean: {unscored} without score"
     if not values:
