@@ -5,12 +5,15 @@ import os
 import pty
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 from tests.analysis.synthetic import write_run
 from tests.conftest import command
 
+from bnexp.analysis.states import State
 from bnexp.cli.main import main
+from bnexp.cli.status import cells
 from bnexp.training.owner import owned
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
@@ -137,3 +140,11 @@ def test_clean_asks_on_a_terminal_and_takes_no_for_an_answer(outputs):
     shown, status = on_a_terminal(*command("clean", "outputs"), answer=b"y\n", cwd=outputs.parent)
     assert "removed 1 of 1" in shown
     assert [path.name for path in outputs.glob("arm/*")] == ["0000000000-s0"]
+
+
+def test_an_evaluation_without_a_score_is_told_from_one_that_is_still_to_come():
+    row = {"step": 10, "val/accuracy": None, "train/loss": None}
+    lost = State(Path("arm/0123456789-s0"), "diverged", None, row, 40, "")
+    waiting = State(Path("arm/0123456789-s1"), "running", None, {}, 40, "")
+    assert cells(lost)[3:5] == ("no score", "–")
+    assert cells(waiting)[3:5] == ("", "")

@@ -115,7 +115,9 @@ def _number(state: State, metric: str) -> str:
     if metric not in state.row:
         return ""
     value = state.row[metric]
-    return "none" if value is None else f"{value:.4f}"
+    if value is None:
+        return "no score" if metric.endswith("accuracy") else "–"
+    return f"{value:.4f}"
 
 
 def _watch(paths: Sequence[Path]) -> None:

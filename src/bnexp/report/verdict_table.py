@@ -6,10 +6,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from bnexp.analysis.statistics.sample import ROUNDING
 from bnexp.analysis.statistics.verdict import Verdict, seeds_in_words
 from bnexp.config.targets import show
 from bnexp.report.document import Block, Column, Section, Table
-from bnexp.report.numbers import between, general, interval, p_value
+from bnexp.report.numbers import between, general, interval, minus, p_value
 from bnexp.report.outcome import Outcome
 from bnexp.studies.study import DeclaredClaim
 
@@ -53,12 +54,16 @@ def verdict_section(outcome: Outcome) -> Section:
 
 def _row(number: int, claim: DeclaredClaim, verdict: Verdict) -> tuple[str, ...]:
     found = verdict.claim.estimate
+
+    def write(value: float) -> str:
+        return minus(verdict.claim.beside(value)) if abs(value) > ROUNDING and math.isfinite(value) else general(value)
+
     return (
         str(number),
         claim.text,
         verdict.status,
-        general(found.value),
-        interval(found, general),
+        write(found.value),
+        interval(found, write),
         _claimed(claim),
         found.runs,
         p_value(verdict.p_value),
@@ -73,9 +78,10 @@ def _caution(verdict: Verdict) -> str:
 
 
 def _claimed(claim: DeclaredClaim) -> str:
+    low, high = (minus(f"{bound:.12g}") for bound in (claim.low, claim.high))
     if math.isinf(claim.high):
-        return f"≥ {general(claim.low)}"
-    return f"≤ {general(claim.high)}" if math.isinf(claim.low) else between(general(claim.low), general(claim.high))
+        return f"≥ {low}"
+    return f"≤ {high}" if math.isinf(claim.low) else between(low, high)
 
 
 def _measure(claim: DeclaredClaim) -> str:

@@ -43,8 +43,8 @@ def row(verdict: Verdict) -> list[str]:
     return [
         verdict.claim.name,
         verdict.status + (" (exploratory)" if verdict.claim.caution else ""),
-        _number(found.value),
-        found.note or f"{_number(low)} to {_number(high)}",
+        _number(found.value, verdict.claim),
+        found.note or f"{_number(low, verdict.claim)} to {_number(high, verdict.claim)}",
         str(verdict.claim),
         found.runs,
         seeds_in_words(verdict.seeds_needed),
@@ -78,9 +78,9 @@ def _plain(claim: DeclaredClaim, verdict: Verdict) -> dict[str, Any]:
     return plain
 
 
-def _number(value: float) -> str:
+def _number(value: float, claim: Claim) -> str:
     if math.isnan(value):
         return "–"
     if math.isinf(value):
         return "−∞" if value < 0 else "∞"
-    return f"{value:.3g}" if abs(value) > ROUNDING else "0"
+    return claim.beside(value) if abs(value) > ROUNDING else "0"

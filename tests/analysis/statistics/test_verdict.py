@@ -2,6 +2,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from bnexp.analysis.statistics.difference import difference
@@ -177,3 +179,26 @@ def test_an_equivalence_at_the_margin_is_decided_in_at_most_5_percent_of_studies
         return [Claim("c", difference(rng.normal(1.0, 0.5, 5), rng.normal(0, 0.5, 5)), -1.0, 1.0)]
 
     assert share_decided(claims) <= 0.05 + MONTE_CARLO
+
+
+@given(st.floats(-1, 1), st.sampled_from([0.02, -0.02, 0.7, 0.9995, 0.0]), st.floats(-1e-4, 1e-4))
+def test_a_number_is_written_on_its_own_side_of_what_is_claimed(value, bound, gap):
+    for number in (value, bound + gap):
+        if abs(number - bound) < 1e-8:
+            continue
+        text = Claim("c", Estimate.without_interval(number, (1, 1), "x"), low=bound).beside(number)
+        assert (float(text) < bound, float(text) > bound) == (number < bound, number > bound)
+        assert float(text) == pytest.approx(number, rel=0.01)
+
+
+def test_a_threshold_is_written_as_it_was_declared():
+    estimate = Estimate.without_interval(0.5, (1, 1), "x")
+    assert str(Claim("c", estimate, low=0.9995)) == "at least 0.9995"
+    assert str(Claim("c", estimate, high=0.02155)) == "at most 0.02155"
+    assert str(Claim("c", estimate, low=-0.01, high=0.01)) == "between -0.01 and 0.01"
+
+
+def test_an_estimate_without_an_interval_is_explained_without_one():
+    [verdict] = judge([Claim("c", Estimate.without_interval(0.5, (5, 5), "no run arrived"), low=0.1)])
+    assert "no interval" in verdict.explanation
+    assert "inf" not in verdict.explanation

@@ -9,6 +9,7 @@ from typing import Literal
 
 from bnexp.analysis.statistics.estimate import CONFIDENCE, Estimate
 from bnexp.analysis.statistics.multiplicity import holm
+from bnexp.analysis.statistics.sample import ROUNDING
 from bnexp.analysis.statistics.seeds_needed import ALPHA, seeds_to_decide
 
 EXPLORATORY_BELOW = 10  # seeds an arm
@@ -36,9 +37,16 @@ class Claim:
             raise ValueError(f"claim {self.name}: low={self.low:g} and high={self.high:g} must bound a range")
 
     def __str__(self) -> str:
+        low, high = (f"{bound:.12g}" for bound in (self.low, self.high))
         if math.isinf(self.high):
-            return f"at least {self.low:.3g}"
-        return f"at most {self.high:.3g}" if math.isinf(self.low) else f"between {self.low:.3g} and {self.high:.3g}"
+            return f"at least {low}"
+        return f"at most {high}" if math.isinf(self.low) else f"between {low} and {high}"
+
+    def beside(self, value: float) -> str:
+        """Write a value with three significant digits, or so many more that it lies on its own side of the bounds."""
+        near = [bound for bound in (self.low, self.high) if not math.isclose(value, bound, rel_tol=ROUNDING)]
+        texts = (f"{value:.{digits}g}" for digits in range(3, 17))
+        return next((text for text in texts if all(_side(value, b) == _side(float(text), b) for b in near)), str(value))
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,10 @@ class Verdict:
     seeds_needed: int | None
     finding: str
     explanation: str
+
+
+def _side(value: float, bound: float) -> int:
+    return (value > bound) - (value < bound)
 
 
 def seeds_in_words(needed: int | None) -> str:
@@ -112,8 +124,8 @@ def _seeds_needed(claim: Claim, num_claims: int) -> int | None:
 
 
 def _explain(claim: Claim, interval: tuple[float, float], finding: str, p: float, num_claims: int) -> str:
-    ends = f"{CONFIDENCE:.0%} interval {interval[0]:.3g} to {interval[1]:.3g}"
-    number = f"{claim.estimate.value:.3g}, {'no interval' if claim.estimate.note else ends}"
+    value, low, high = map(claim.beside, (claim.estimate.value, *interval))
+    number = f"{value}, {'no interval' if claim.estimate.note else f'{CONFIDENCE:.0%} interval {low} to {high}'}"
     test = f"p {'< 0.0001' if p < 1e-4 else f'= {p:.2g}'}" + (f" (Holm, {num_claims} claims)" if num_claims > 1 else "")
     caution = "; exploratory (few seeds)" if min(claim.estimate.n) < EXPLORATORY_BELOW else ""
     caution += f"; exploratory: {claim.caution}" if claim.caution else ""
