@@ -34,8 +34,8 @@ def num_weights_and_biases(*words: str) -> int:
 def documented(network: str) -> str:
     text = (DOCS / "models.md").read_text(encoding="utf-8")
     rows = text.partition("| network | parameters |")[2].partition("\n\n")[0].splitlines()
-    cells = [row.removeprefix("| ").split(" | ") for row in rows]
-    (count,) = [second for first, second, *_ in cells if first == network and second[0].isdigit()]
+    cells = [row.removeprefix("| ").split(" | ") for row in rows if row.startswith("| ")]
+    (count,) = [second for first, second, *_ in cells if first == network]
     return count
 
 
