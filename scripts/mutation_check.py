@@ -52,9 +52,9 @@ MUTATIONS = (
         ("tests/training/test_resume.py", "tests/reliability/test_kills.py"),
     ),
     Mutation(
-        "PyTorch's generator not restored",
+        "the process's generators not restored",
         "training/state.py",
-        '    torch.set_rng_state(state["torch"])\n',
+        '    set_global_state(state["global"])\n',
         "",
         ("tests/training/test_resume.py",),
     ),

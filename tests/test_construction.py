@@ -19,6 +19,7 @@ from torch import nn
 from bnexp.config.compose import compose_run
 from bnexp.errors import ConfigError
 from bnexp.experiment import prepare
+from bnexp.nn.example_norms import GroupNorm
 from bnexp.run import run
 from bnexp.seeding import derive_seed
 from bnexp.training.progress import Silence
@@ -82,6 +83,13 @@ class Model(nn.Module):
             x = x + part
         return self.output(x.flatten(1))
 
+def careless_(weight, context):
+    """An init that takes no generator."""
+    weight.normal_(0, 0.1 + 0.1 * random.random())
+
+def restless_(weight, context):
+    weight.copy_(torch.from_numpy(np.random.default_rng().normal(size=tuple(weight.shape))))
+
 SHAPES = {"1d": (16,), "2d": (4, 4), "3d": (4, 2, 2)}
 MODULES = {
     "Embedding": lambda: nn.Embedding(16, 4),
@@ -97,9 +105,11 @@ MODULES = {
     "ConvTranspose3d": lambda: nn.ConvTranspose3d(4, 2, 3),
     "Bilinear": lambda: nn.Bilinear(64, 64, 8),
     "spectral norm": lambda: parametrizations.spectral_norm(nn.Linear(4, 4)),
+    "group norm": lambda: nn.GroupNorm(4, 16),
     "orthogonal": lambda: parametrizations.orthogonal(nn.Linear(4, 4)),
 }
-SEEDED = [*MODULES, "bare parameter", "numpy parameter", "python parameter", "random buffer"]
+SEEDED = [*(kind for kind in MODULES if kind != "group norm"), "bare parameter", "numpy parameter"]
+SEEDED += ["python parameter", "random buffer"]
 '''
 SEEDED = ["Embedding", "EmbeddingBag", "LSTM", "GRU", "RNN", "MultiheadAttention", "TransformerEncoder"]
 SEEDED += ["TransformerDecoder", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "Bilinear", "spectral norm"]
@@ -265,6 +275,31 @@ def test_numbers_that_no_seed_reaches_get_a_line(mine):
     with pytest.raises(ConfigError) as error:
         prepared(mine, "bits of the system", "init=he")
     assert str(error.value).startswith("model=anybodys does not make the same network twice (part): it draws")
+
+
+INIT = ["init=zeros", "init._target_=anybodys_models.careless_"]
+
+
+def test_an_init_that_takes_no_generator_is_seeded_too_whatever_the_model_draws(mine):
+    models = []
+    for prior, kind in ((1, "Embedding"), (2, "Embedding"), (3, "bare parameter")):
+        torch.manual_seed(prior), random.seed(prior)
+        models.append(prepared(mine, kind, *INIT).model)
+    assert torch.equal(models[0].before.weight, models[1].before.weight)
+    assert torch.equal(models[0].before.weight, models[2].before.weight)
+    assert not torch.equal(models[0].before.weight, prepared(mine, "Embedding", *INIT, "seed=1").model.before.weight)
+
+
+def test_an_init_that_no_seed_reaches_gets_a_line(mine):
+    with pytest.raises(ConfigError, match=r"^model=anybodys or init=zeros does not make the same network twice \(befo"):
+        prepared(mine, "Embedding", "init=zeros", "init._target_=anybodys_models.restless_")
+
+
+def test_norms_of_torch_in_the_model_keep_their_digits(mine):
+    """They are bnexp's, under their own names and types; see tests/nn/test_norms_precision.py."""
+    model = prepared(mine, "group norm", "init=he").model
+    assert type(model.part) is GroupNorm
+    assert [name for name, _ in model.part.named_parameters()] == ["weight", "bias"]
 
 
 def test_parameters_made_in_the_first_forward_pass_get_a_line(mine):

@@ -85,7 +85,7 @@ def _build(config: Config, choices: Mapping[str, str], architecture: Config, dat
         materialize_(model, dataset.input_shape)
     keep_digits_(model)
     constructed = remember(model)
-    with globally_seeded(derive_seed(seed, "init")):
+    with globally_seeded(derive_seed(seed, "init/shared")):
         num_probed = probe_size(PROBE_SIZE, len(dataset.train), model)
         context = Context(
             activation=activation(),

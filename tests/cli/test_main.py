@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -182,3 +183,9 @@ def test_a_terminal_that_cannot_show_a_letter_gets_the_others() -> None:
     assert done.returncode == 0, done.stderr
     assert b"init=he: Normal, ?? = 2/fan_in" in done.stdout
     assert done.stderr == b""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_has_a_row_in_the_documentation(command):
+    rows = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8").splitlines()
+    assert sum(row.startswith(f"| `bnexp {command} ") for row in rows) == 1

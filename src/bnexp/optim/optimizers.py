@@ -24,7 +24,7 @@ def parameter_groups(model: nn.Module, weight_decay: float, decay_all: bool) -> 
     """Split the trainable parameters into those with weight decay and those without.
 
     Weights of convolutions and linear layers have two or more dimensions and decay; biases and the parameters of
-    norms have one and do not, unless ``decay_all`` (the usual practice; Goyal et al. 2017, section 5.3).
+    norms have one and do not, unless ``decay_all`` (the usual practice; Goyal et al. 2017, section 5.1).
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     decaying = [parameter for parameter in parameters if decay_all or parameter.dim() > 1]
