@@ -98,18 +98,19 @@ def test_the_file_may_change_just_before_it_is_locked(path, monkeypatch, change)
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_whoever_waited_holds_the_file_that_is_there_when_it_is_its_turn(path, change):
-    with acquire(path):
-        other = subprocess.Popen(
-            [sys.executable, "-c", WAIT, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        assert other.stdin is not None
-        assert other.stdout is not None
-        assert other.stdout.readline() == "waiting\n"
-        change(path)
-    assert other.stdout.readline() == "held\n"
-    with pytest.raises(Timeout):
-        acquire(path, timeout=0)
-    other.communicate("enough\n", timeout=60)
+    words = [sys.executable, "-c", WAIT, str(path)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        try:
+            assert other.stdout is not None
+            with acquire(path):
+                assert other.stdout.readline() == "waiting\n"
+                change(path)
+            assert other.stdout.readline() == "held\n"
+            with pytest.raises(Timeout):
+                acquire(path, timeout=0)
+            other.communicate("enough\n", timeout=60)
+        finally:
+            other.kill()
     assert other.returncode == 0
     with acquire(path, timeout=0):
         pass
