@@ -57,6 +57,7 @@ class Experiment:
         notes: what the loader and the initializer had to say.
         path: the run folder.
         fingerprint: SHA-256 of all that can change the run's numbers but the seed, as hexadecimal digits.
+        digests: hashes of the data files and of the weights that were read; empty where there are none.
         plugins: SHA-256 of the code of each plugin that the configuration calls.
     """
 
@@ -68,6 +69,7 @@ class Experiment:
     notes: tuple[str, ...]
     path: Path
     fingerprint: str
+    digests: Mapping[str, str]
     plugins: Mapping[str, str]
 
     @property
@@ -102,7 +104,8 @@ def prepare(config: Config, choices: Mapping[str, str], *, writes: bool = True) 
     mark = fingerprint(config, network.digests, len(dataset.train))
     path = run_path(config, choices, mark)
     notes = (*network.notes, *of_precision)
-    return Experiment(config, choices, settings, dataset, network.model, notes, path, mark, plugin_digests(config))
+    plugins = plugin_digests(config)
+    return Experiment(config, choices, settings, dataset, network.model, notes, path, mark, network.digests, plugins)
 
 
 def build_network(config: Config, choices: Mapping[str, str]) -> Network:

@@ -160,7 +160,7 @@ def _train(experiment: Experiment, folder: RunFolder, content: bytes, reporting:
         "fingerprint": experiment.fingerprint,
         "seed": experiment.config["seed"],
         "examples": experiment.dataset.num_examples,
-        "data": experiment.dataset.contract.as_json(),
+        "data": {**experiment.dataset.contract.as_json(), "digest": experiment.digests["data"]},
         "metrics": {},
         "environment": _surroundings(experiment),
         "notes": list(experiment.notes),

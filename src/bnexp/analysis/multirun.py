@@ -25,9 +25,13 @@ def with_listed_runs(paths: Iterable[Path]) -> list[Path]:
     found = []
     for path in paths:
         found.append(path)
-        listed = dict.fromkeys(Path(os.path.normpath(path / line)) for line in _lines(path / LIST))
-        found += [folder for folder in listed if os.path.isdir(folder)]  # noqa: PTH112  (no name is too odd for it)
+        found += [folder for folder in dict.fromkeys(listed_runs(path)) if os.path.isdir(folder)]  # noqa: PTH112  (no name is too odd for it)
     return found
+
+
+def listed_runs(multirun: Path) -> list[Path]:
+    """Return the run folders that a multirun's list names, there or not."""
+    return [Path(os.path.normpath(multirun / line)) for line in _lines(multirun / LIST)]
 
 
 def _lines(file: Path) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from bnexp import plain_yaml
 from bnexp.files import read_bytes
 from bnexp.training.record import FINISHED, RERUN, Row, RunFolder, read_rows
 from bnexp.training.seal import DamagedRunError, read_record, read_result
@@ -97,7 +98,7 @@ def _finished(folder: Path) -> Run | None:
 def _unfinished(folder: Path) -> Run:
     """Read a run that failed or was interrupted: it counts as one without an answer, and its numbers do not count."""
     files = RunFolder(folder)
-    config = yaml.load(read_bytes(files.config), Loader=_Loader)
+    config = plain_yaml.load(read_bytes(files.config))
     result = read_result(files)
     if result is None:
         read_bytes(files.result)  # names the file that is missing
@@ -134,6 +135,3 @@ def _folders_with_a_record(path: Path) -> Iterator[Path]:
             if RERUN in folders:
                 folders.remove(RERUN)
             yield Path(folder)
-
-
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

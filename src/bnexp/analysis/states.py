@@ -12,7 +12,9 @@ from typing import Any
 import yaml
 from filelock import Timeout
 
-from bnexp.analysis.multirun import LIST
+from bnexp import plain_yaml
+from bnexp.analysis.multirun import LIST, listed_runs
+from bnexp.files import read_bytes
 from bnexp.locking import acquire
 from bnexp.training.owner import Owner, read_owner
 from bnexp.training.record import FINISHED, NAME_DIGITS, RERUN, Row, RunFolder, read_rows
@@ -109,7 +111,7 @@ def is_at_work(owner: Owner, folder: RunFolder) -> bool:
 
 def _num_steps(folder: RunFolder, row: Row) -> int | None:
     try:
-        config: Any = yaml.load(folder.config.read_text(encoding="utf-8"), Loader=_Loader)
+        config: Any = plain_yaml.load(read_bytes(folder.config))
         steps: float = config["training"]["epochs"] * (row["step"] or 0) / (row["epoch"] or 0)
         return round(steps)
     except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError, yaml.YAMLError):
@@ -121,18 +123,14 @@ def _asked_for(path: Path) -> Iterator[Path]:
     for folder, _, files in os.walk(path):
         place = Path(folder)
         if LIST in files:
-            lines = (place / LIST).read_text(encoding="utf-8", errors="replace").splitlines()
-            yield from (Path(os.path.normpath(place / line)) for line in lines)
+            yield from listed_runs(place)
         if "study.yaml" in files and place.parent.name == "studies":
             yield from (Path(os.path.normpath(place / "../.." / run)) for run in _runs_of_study(place / "study.yaml"))
 
 
 def _runs_of_study(file: Path) -> list[str]:
     try:
-        plan: Any = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)
+        plan: Any = plain_yaml.load(read_bytes(file))
         return [str(run) for arm in plan["arms"].values() for run in arm["runs"]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
         return []
-
-
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import yaml
 
+from bnexp import plain_yaml
 from bnexp.analysis.same_data import PUBLISHED
 from bnexp.config.check import Config
 from bnexp.config.compose import Composed, compose_seeds
@@ -310,7 +311,7 @@ def _without_target(study: Study, base: Sequence[str], foreign: Sequence[str]) -
 def _target_caution(folder: Path, arms: Sequence[PlannedArm]) -> str:
     """Say so where evaluations of the study's runs were there to be seen when this target was asked for first."""
     try:
-        before: Any = yaml.safe_load((folder / "study.yaml").read_text(encoding="utf-8"))
+        before: Any = plain_yaml.load(read_bytes(folder / "study.yaml"))
         return str(before["target"].get("caution") or "")
     except (OSError, ValueError, LookupError, TypeError, AttributeError, yaml.YAMLError):
         seen = any(RunFolder(job.path).metrics.exists() for arm in arms for job in arm.jobs)
@@ -337,7 +338,7 @@ def _folder_name(name: str, setting: str, asked: Sequence[str]) -> str:
 def _refuse_other_question(folder: Path, name: str, setting: str, asked: tuple[str, ...]) -> None:
     """Raise ConfigError where the folder holds a study of other words: six digits do not tell all words apart."""
     try:
-        node: Any = yaml.load(read_bytes(folder / "study.yaml"), Loader=_Loader)
+        node: Any = plain_yaml.load(read_bytes(folder / "study.yaml"))
         found = (node["name"], node["setting"] or "", tuple(node["asked"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
         return  # there is none, or none that can be read; it is written anew
@@ -346,9 +347,6 @@ def _refuse_other_question(folder: Path, name: str, setting: str, asked: tuple[s
             f"{folder}: holds study {found[0]} with other words ({' '.join(found[2]) or 'none'}); move that folder "
             "away, or use another output_dir"
         )
-
-
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def _split(word: str) -> tuple[str, str, str]:

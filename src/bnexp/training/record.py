@@ -137,7 +137,7 @@ def read_rows(metrics: Path) -> list[Row]:
     for line in lines:
         try:
             rows.append(json.loads(line))
-        except ValueError:
+        except (ValueError, RecursionError):
             break
     return rows
 

@@ -21,9 +21,13 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from bnexp import plain_yaml
 from bnexp.atomic import write_atomically
 from bnexp.files import read_bytes
 from bnexp.training.record import EVENTS, FINISHED, RECORD_VERSION, Row, RunFolder
+
+ODD = (ValueError, KeyError, TypeError, AttributeError, RecursionError, yaml.YAMLError)
+"""What reading raises where a file holds something other than bnexp writes: a stranger can seal whatever they like."""
 
 DAMAGED = "damaged"
 """What the status of a run is whose record does not agree with its seal."""
@@ -76,7 +80,7 @@ def read_seal(folder: RunFolder) -> Seal | None:
         return None
     except OSError as error:
         raise DamagedRunError(f"{folder.seal}: cannot be read ({error.strerror})") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except ODD as error:
         raise DamagedRunError(
             f"{folder.seal}: damaged ({type(error).__name__}); train the run again with rerun=true"
         ) from error
@@ -91,11 +95,11 @@ def whose(folder: RunFolder) -> tuple[str, int] | None:
     if (own := read_seal(folder)) is not None:
         return own.fingerprint, own.seed
     try:
-        config: Any = yaml.load(read_bytes(folder.config), Loader=_Loader)
+        config: Any = plain_yaml.load(read_bytes(folder.config))
         return str(config["fingerprint"]), int(config["seed"])
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+    except (OSError, *ODD) as error:
         raise DamagedRunError(f"{folder.config}: damaged ({type(error).__name__})") from error
 
 
@@ -144,13 +148,24 @@ def read_record(folder: RunFolder) -> Record | None:
     if own is None:
         _refuse_old_version(folder)
         return None
-    config: Any = yaml.load(sealed_content(folder, own, folder.config.name), Loader=_Loader)
+    try:
+        return _read(folder, own)
+    except ODD as error:
+        raise DamagedRunError(
+            f"{folder.path}: damaged ({type(error).__name__}: {(str(error).splitlines() or [''])[0]})"
+        ) from error
+
+
+def _read(folder: RunFolder, own: Seal) -> Record:
+    config: Any = plain_yaml.load(sealed_content(folder, own, folder.config.name))
     result: Any = json.loads(sealed_content(folder, own, folder.result.name))
     lines = sealed_content(folder, own, folder.metrics.name).splitlines() if _belongs(folder.metrics, own) else []
     if _belongs(folder.histograms, own):
         sealed_content(folder, own, folder.histograms.name)
     if (result["fingerprint"], result["seed"], config["seed"]) != (own.fingerprint, own.seed, own.seed):
         raise DamagedRunError(f"{folder.path}: its files belong to different runs; train the run again with rerun=true")
+    if not isinstance(result["status"], str) or not isinstance(config, dict):
+        raise TypeError("a status or a configuration that is none")
     return Record(config, result, [json.loads(line) for line in lines])
 
 
@@ -224,7 +239,7 @@ def _refuse_old_version(folder: RunFolder) -> None:
 def _raw_result(folder: RunFolder) -> dict[str, Any] | None:
     try:
         result = json.loads(read_bytes(folder.result))
-    except (OSError, ValueError):
+    except (OSError, *ODD):
         return None
     return result if isinstance(result, dict) and isinstance(result.get("status"), str) else None
 
@@ -242,6 +257,3 @@ def _loose(folder: RunFolder) -> tuple[Path, ...]:
 def _own_digest(content: Mapping[str, Any]) -> str:
     """Hash a seal without this digest, so that a flipped bit in it is found too."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from bnexp import plain_yaml
 from bnexp.files import read_bytes
 from bnexp.training.record import RunFolder
 
@@ -40,5 +41,4 @@ def _read(folder: RunFolder) -> dict[str, Any] | None:
 
 
 def _compared(content: bytes) -> dict[str, Any]:
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return {key: value for key, value in yaml.load(content, Loader=loader).items() if key not in NOT_COMPARED}
+    return {key: value for key, value in plain_yaml.load(content).items() if key not in NOT_COMPARED}
