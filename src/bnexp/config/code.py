@@ -20,7 +20,19 @@ from bnexp.config.check import Config
 from bnexp.config.targets import NUM_INJECTED, resolve
 from bnexp.errors import ConfigError
 
-NUMERIC = ("data", "nn", "models", "optim", "signals", "training", "seeding.py", "experiment.py", "run.py")
+NUMERIC = (
+    "data",
+    "nn",
+    "models",
+    "optim",
+    "signals",
+    "training",
+    "construction.py",
+    "experiment.py",
+    "global_generators.py",
+    "run.py",
+    "seeding.py",
+)
 """The parts of bnexp that can change a number of a run's record. The others read records, or words."""
 
 NOT_SOURCES = ("__pycache__", ".")
