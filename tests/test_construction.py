@@ -355,3 +355,10 @@ def test_replicas_whose_modules_draw_from_the_processs_generators_are_as_alone(m
     run_together(together, Silence)
     for seed, experiment in enumerate(together):
         assert ends(experiment) == ends(prepared(mine, "draws in forward", *words, f"seed={seed}"))
+
+
+def test_measuring_signals_does_not_shift_what_modules_draw_from_the_processs_generators(mine):
+    words = ["init=he", "training.epochs=2"]
+    folders = [[*words, f"signals={level}", f"output_dir={mine.parent}/{level}"] for level in ("off", "full")]
+    plain, measured = (ends(prepared(mine, "draws in forward", *words)) for words in folders)
+    assert measured == plain

@@ -368,7 +368,7 @@ def test_a_file_with_objects_beside_the_weights_gets_a_line_that_says_what_to_wr
         finetune_(convnet(), weights=str(tmp_path / "lightning.ckpt"), freeze=[])
     line = str(error.value)
     assert f"it holds objects of {type(thing).__module__}" in line
-    assert line.endswith("torch.save(torch.load(FILE, weights_only=False)['state_dict'], OTHER)")
+    assert line.endswith("weights_only=False and write its tensors alone: torch.save(CONTENT['state_dict'], OTHER)")
     assert "\n" not in line
 
 

@@ -162,8 +162,8 @@ def _reason(error: str) -> str:
     objects = re.search(r"GLOBAL ([\w.]+)", error) or re.search(r"(?:class|global)\W+([\w]+\.[\w.]+)", error)
     if "eights only load failed" in error and objects is not None:
         return (
-            f"(it holds objects of {objects[1]} too, and to load these can run code); if you trust it, write its "
-            "tensors into a file of their own: torch.save(torch.load(FILE, weights_only=False)['state_dict'], OTHER)"
+            f"(it holds objects of {objects[1]} too, and to load these can run code); if you trust it, load it in "
+            "Python with weights_only=False and write its tensors alone: torch.save(CONTENT['state_dict'], OTHER)"
         )
     first_line = error.strip().partition("\n")[0]
     return f"({first_line}); write one with torch.save(model.state_dict(), FILE)"

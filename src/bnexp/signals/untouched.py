@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from bnexp.global_generators import globally_seeded
+
 
 @contextmanager
 def untouched(model: nn.Module, generators: Iterable[torch.Generator] = ()) -> Iterator[None]:
@@ -20,7 +22,7 @@ def untouched(model: nn.Module, generators: Iterable[torch.Generator] = ()) -> I
     Args:
         model: any network.
         generators: what noise is drawn from that is not a module's own (:class:`bnexp.nn.noise.GaussianNoise` hangs
-            some on a network); the attributes ``generator`` of modules and PyTorch's own generators are included.
+            some on a network); the attributes ``generator`` of modules and the process's own generators are included.
     """
     states = [(draws, draws.get_state()) for draws in noise_generators(model, generators)]
     modes = [(module, module.training) for module in model.modules()]
@@ -29,7 +31,8 @@ def untouched(model: nn.Module, generators: Iterable[torch.Generator] = ()) -> I
         for draws, _ in states:
             draws.manual_seed(0)
         model.train()
-        yield
+        with globally_seeded(0):
+            yield
     finally:
         put_back_(buffers)
         for module, training in modes:
