@@ -31,7 +31,7 @@ SLICE = 4096  # pixels: of a page that is drawn at a time
 PATIENCE = 120.0  # seconds; a machine may be busy
 
 
-class CannotStart(Exception):
+class CannotStartError(Exception):
     """What is installed is no browser that works here."""
 
 
@@ -142,7 +142,7 @@ def running(program: str, folder: Path) -> Iterator[Browser]:
     """Run a browser whose files lie in ``folder``, but for a socket, whose path must be short.
 
     Raises:
-        CannotStart: the program ends at once, as one without its libraries does, or may not read ``folder``.
+        CannotStartError: the program ends at once, as one without its libraries does, or may not read ``folder``.
     """
     for name in ("profile", "home"):
         (folder / name).mkdir()
@@ -171,7 +171,7 @@ def running(program: str, folder: Path) -> Iterator[Browser]:
             browser.open(page, width=400, dark=False)
         except (AssertionError, OSError) as error:
             said_last = (folder / "said.txt").read_text(errors="replace").strip().splitlines()[-1:]
-            raise CannotStart(f"{program} does not start: {error}; {' '.join(said_last)}") from error
+            raise CannotStartError(f"{program} does not start: {error}; {' '.join(said_last)}") from error
         yield browser
     finally:
         os.close(to)

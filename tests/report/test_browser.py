@@ -44,7 +44,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     try:
         with chromium.running(program, tmp_path_factory.mktemp("browser")) as found:
             yield found
-    except chromium.CannotStart as error:
+    except chromium.CannotStartError as error:
         pytest.skip(str(error))
 
 
