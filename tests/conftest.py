@@ -66,7 +66,7 @@ def _denormals() -> None:
 def bnexp(tmp_path: Path) -> CommandLine:
     """The real command line, in a process of its own, in an empty folder."""
 
-    def call(*words: str, timeout: float = 120, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    def call(*words: str, timeout: float = 600, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             command(*words),
             cwd=tmp_path,

@@ -93,7 +93,7 @@ def test_what_is_under_way_is_written_down_when_a_multirun_is_stopped(number: si
     while process.poll() is None and not list(tmp_path.glob("outputs/*/*/checkpoint.pt")):
         pass
     process.send_signal(number)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=300)
     assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[number], stderr
     assert "interrupted; the same command resumes" in stderr
     assert "Traceback" not in stderr

@@ -129,7 +129,7 @@ def test_tensorboard_shows_the_runs_on_the_loopback_address_alone_and_ctrl_c_end
         children = descendants(process.pid)
         assert children
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130
+        assert process.wait(300) == 130
         assert until(lambda: not any(map(running, children)))
         assert process.stderr is not None
         assert process.stderr.read() == ""
@@ -140,7 +140,7 @@ def test_only_problems_are_passed_on_and_a_signal_ends_both_processes(sent: int,
     with dashboard(str(tmp_path), f"--port={free_port()}", executable=stand_in(tmp_path, SERVER)) as process:
         host, port = address(process)
         process.send_signal(sent)
-        assert process.wait(60) == status
+        assert process.wait(300) == status
         assert process.stderr is not None
         assert process.stderr.read() == PROBLEMS
         with pytest.raises(OSError, match="refused"):
@@ -150,7 +150,7 @@ def test_only_problems_are_passed_on_and_a_signal_ends_both_processes(sent: int,
 def test_a_server_that_ends_by_itself_is_status_1_with_its_last_words(tmp_path: Path) -> None:
     executable = stand_in(tmp_path, "import sys; sys.exit('no module named tensorboard')")
     with dashboard(str(tmp_path), executable=executable) as process:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=300)
     assert (process.returncode, out) == (1, "")
     assert err == "bnexp: TensorBoard ended; the last that it said:\nno module named tensorboard\n"
 

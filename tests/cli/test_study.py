@@ -170,7 +170,7 @@ def test_a_stopped_study_says_so(number: signal.Signals, status: int, words: lis
         wait_for(lambda: finished(tmp_path / "outputs"), process)
         # As a terminal does for Ctrl-C, to the workers too; SIGTERM comes from `kill`, to the controller alone.
         os.killpg(process.pid, number) if number is signal.SIGINT else process.send_signal(number)
-        _, stderr = process.communicate(timeout=60)
+        _, stderr = process.communicate(timeout=300)
     assert process.returncode == status, stderr
     assert "Traceback" not in stderr
     assert "of 6 runs are done; the same command resumes" in stderr
@@ -180,7 +180,7 @@ def test_two_controllers_share_a_study(here: CommandLine, words: list[str], tmp_
     with started([*words, BASIC], tmp_path) as other:
         wait_for(lambda: [*(tmp_path / "outputs").glob("*/*/.lock")], other)
         done = here(*words, BASIC)
-        stdout, stderr = other.communicate(timeout=60)
+        stdout, stderr = other.communicate(timeout=300)
     assert (done.returncode, other.returncode) == (0, 0), done.stderr + stderr
     assert done.stdout == stdout
 
@@ -210,7 +210,7 @@ def started(words: list[str], folder: Path) -> subprocess.Popen[str]:
     )
 
 
-def wait_for(condition, process: subprocess.Popen[str], seconds: float = 60) -> None:
+def wait_for(condition, process: subprocess.Popen[str], seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert process.poll() is None, process.communicate()

@@ -135,7 +135,7 @@ def test_ten_processes_get_one_valid_copy_from_one_request(mirror: Mirror, tmp_p
     )
     command = [sys.executable, "-c", code, mirror.url, hashlib.md5(ZIPPED).hexdigest(), str(tmp_path)]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(10)]
-    outputs = [process.communicate(timeout=60)[0] for process in processes]
+    outputs = [process.communicate(timeout=300)[0] for process in processes]
     assert outputs == [CONTENT] * 10
     assert mirror.num_requests == 1
     assert all_files(tmp_path) == ["file", "file.gz"]

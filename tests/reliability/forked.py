@@ -28,7 +28,7 @@ def start(function, *words):
     return process
 
 
-def exit_code(process, timeout=60):
+def exit_code(process, timeout=300):
     """Wait for a process; return its exit status, or minus the number of the signal that killed it."""
     process.join(timeout)
     if process.is_alive():
@@ -38,6 +38,6 @@ def exit_code(process, timeout=60):
     return process.exitcode
 
 
-def call(function, *words, timeout=60):
+def call(function, *words, timeout=300):
     """Run ``function(*words)`` in a process of its own; return its exit status."""
     return exit_code(start(function, *words), timeout)

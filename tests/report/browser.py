@@ -11,6 +11,7 @@ import os
 import select
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -28,6 +29,10 @@ FLAGS = (
 )  # fmt: skip
 SLICE = 4096  # pixels: of a page that is drawn at a time
 PATIENCE = 120.0  # seconds; a machine may be busy
+
+
+class CannotStartError(Exception):
+    """What is installed is no browser that works here."""
 
 
 def find() -> str | None:
@@ -59,7 +64,8 @@ class Browser:
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         self.problems.clear()
         self._events.clear()
-        self.call("Page.navigate", url=page.resolve().as_uri())
+        answer = self.call("Page.navigate", url=page.resolve().as_uri())
+        assert "errorText" not in answer, answer["errorText"]
         self._wait_for("Page.loadEventFired")
         self.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
@@ -133,13 +139,20 @@ def _problem(event: dict[str, Any]) -> list[str]:
 
 @contextlib.contextmanager
 def running(program: str, folder: Path) -> Iterator[Browser]:
-    """Run a browser whose files all lie in ``folder``."""
-    for name in ("profile", "home", "tmp"):
+    """Run a browser whose files lie in ``folder``, but for a socket, whose path must be short.
+
+    Raises:
+        CannotStartError: the program ends at once, as one without its libraries does, or may not read ``folder``.
+    """
+    for name in ("profile", "home"):
         (folder / name).mkdir()
+    page = folder / "empty.html"
+    page.touch()
     low_read, to = os.pipe()
     back, low_write = os.pipe()
     theirs, answers = (fcntl.fcntl(end, fcntl.F_DUPFD, 64) for end in (low_read, low_write))  # out of the way of 3, 4
     words = [program, *FLAGS, f"--user-data-dir={folder / 'profile'}", "about:blank"]
+    short = tempfile.mkdtemp(prefix="browser-", dir="/tmp" if os.access("/tmp", os.W_OK) else None)
     with (folder / "said.txt").open("wb") as said:
         process = subprocess.Popen(
             # The protocol's two pipes are the descriptors 3 and 4.
@@ -148,12 +161,18 @@ def running(program: str, folder: Path) -> Iterator[Browser]:
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=said,
-            env={**os.environ, "HOME": str(folder / "home")},
+            env={**os.environ, "HOME": str(folder / "home"), "TMPDIR": short},
         )
     for end in (low_read, low_write, theirs, answers):
         os.close(end)
+    browser = Browser(to, back)
     try:
-        yield Browser(to, back)
+        try:
+            browser.open(page, width=400, dark=False)
+        except (AssertionError, OSError) as error:
+            said_last = (folder / "said.txt").read_text(errors="replace").strip().splitlines()[-1:]
+            raise CannotStartError(f"{program} does not start: {error}; {' '.join(said_last)}") from error
+        yield browser
     finally:
         os.close(to)
         os.close(back)
@@ -163,3 +182,4 @@ def running(program: str, folder: Path) -> Iterator[Browser]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        shutil.rmtree(short, ignore_errors=True)

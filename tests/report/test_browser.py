@@ -41,8 +41,11 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     program = chromium.find()
     if program is None:
         pytest.skip(f"no browser is installed: none of {', '.join(chromium.NAMES)} is on the PATH")
-    with chromium.running(program, tmp_path_factory.mktemp("browser")) as found:
-        yield found
+    try:
+        with chromium.running(program, tmp_path_factory.mktemp("browser")) as found:
+            yield found
+    except chromium.CannotStartError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module")

@@ -159,7 +159,7 @@ def test_an_interrupted_run_says_so_and_goes_on_to_the_same_end(
     process = subprocess.Popen(command(*words), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wait_for(lambda: any(len(rows(path.parent)) >= 3 for path in tmp_path.glob("outputs/*/*/checkpoint.pt")), process)
     process.send_signal(number)
-    _, stderr = process.communicate(timeout=30)
+    _, stderr = process.communicate(timeout=300)
     assert process.returncode == status, stderr
     assert "Traceback" not in stderr
     [folder] = run_folders(tmp_path)
@@ -181,7 +181,7 @@ def test_a_multirun_stopped_half_way_trains_only_what_is_missing(bnexp, tmp_path
     process = subprocess.Popen(command(*words), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wait_for(lambda: len(run_folders(tmp_path)) >= 3, process)
     process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=30)
+    stdout, stderr = process.communicate(timeout=300)
     assert process.returncode == 130, stderr
     assert "mean ± sd over seeds" in stdout
     finished = {folder: (folder / "result.json").read_text() for folder in run_folders(tmp_path)
@@ -245,7 +245,7 @@ def test_a_wheel_works_from_another_folder(bnexp, tmp_path: Path) -> None:
     assert read(run_folders(tmp_path)[0])["status"] == "done"
 
 
-def wait_for(condition, process: subprocess.Popen[str], seconds: float = 60) -> None:
+def wait_for(condition, process: subprocess.Popen[str], seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert process.poll() is None, process.communicate()
