@@ -64,4 +64,4 @@ def check_bounds(content: bytes | str, most: int = MOST_VALUES) -> None:
             counts[-1] += 1
             sizes |= {} if event.anchor is None else {event.anchor: 1}
         if counts[-1] > most:
-            raise UnboundedError(f"has more than {most:,} values with its aliases written out")
+            raise UnboundedError(f"has more than {most:,} values with its aliases written out; write fewer")

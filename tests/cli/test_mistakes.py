@@ -224,8 +224,8 @@ def test_a_target_outside_the_allowed_packages_is_refused(target: str, bnexp, tm
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("a: &a [*a]", "holds itself, or is nested without end"),
-        ("[" * 5000 + "]" * 5000, "holds itself, or is nested without end"),
+        ("a: &a [*a]", "holds itself"),
+        ("[" * 5000 + "]" * 5000, "is nested more than 100 levels deep"),
         ("a0: &a0 [1, 1]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 60)), "100,000 values"),
         ("eps: 1" + "0" * 1_000_000, "has more than 1,000,000 bytes"),
     ],

@@ -52,7 +52,7 @@ def read_mapping(file: Path, *, hydras_numbers: bool = True) -> dict[str, Any]:
         check_bounds(text, MOST_VALUES)
         content = yaml.load(text, Loader=_LikeHydra if hydras_numbers else _NoTwins)
     except UnboundedError as error:
-        raise ConfigError(f"{file} {error}; a choice is a few lines") from error
+        raise ConfigError(f"{file} {error}") from error
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a number of 5,000 digits, a day that is none
         raise ConfigError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from error
     if content is None:
