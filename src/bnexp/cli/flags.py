@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +26,9 @@ class Flag(NamedTuple):
     choices: tuple[str, ...] = ()
     alone: str | None = None
 
+
+OF_RUNS = ("train", "summary", "inspect", "check", "study")
+"""The commands whose words describe runs."""
 
 NOT_CHOICES = ("train.yaml", "hydra")
 """What Hydra would take from a config folder, and may be no stranger's: the primary configuration, and Hydra's own."""
@@ -96,8 +99,7 @@ def parse(arguments: Sequence[str], flags: Sequence[Flag], command: str) -> tupl
             continue
         name, equals, value = word.partition("=")
         if name not in by_name:
-            hint = did_you_mean(name, by_name) or f"; bnexp {command} --help shows the flags"
-            raise ConfigError(f"{name}: bnexp {command} has no such flag{hint}")
+            raise ConfigError(_no_such_flag(word, words, rest, by_name, command))
         flag = by_name[name]
         if flag.value is None and equals:
             raise ConfigError(f"{word}: the flag takes no value; write {name}")
@@ -105,6 +107,21 @@ def parse(arguments: Sequence[str], flags: Sequence[Flag], command: str) -> tupl
             value = _checked(flag, name, value if equals else _following(flag, rest))
         found[flag.names[0]] = value
     return found, words
+
+
+def _no_such_flag(word: str, before: Sequence[str], after: Sequence[str], known: Iterable[str], command: str) -> str:
+    """Return the line about an unknown flag; other programs write ``--norm batch`` where bnexp has ``norm=batch``."""
+    name, equals, value = word.partition("=")
+    if command in OF_RUNS:
+        from bnexp.config.meaning import vocabulary_of  # reads YAML, which no right command line waits for
+
+        follows = not equals and bool(after) and "=" not in after[0] and not _is_flag(after[0])
+        typed = value if equals else after[0] if follows else None
+        meant = vocabulary_of([*before, *after]).instead_of_word(name.lstrip("-"), typed)
+        if meant:
+            return f"{word}{f' {typed}' if follows else ''}: bnexp {command} has no such flag{meant}"
+    hint = did_you_mean(name, known) or f"; bnexp {command} --help shows the flags"
+    return f"{name}: bnexp {command} has no such flag{hint}"
 
 
 def _with_quoted_homes(word: str) -> str:
@@ -137,8 +154,11 @@ def _following(flag: Flag, rest: list[str]) -> str:
     """Take the value of ``flag`` from the words that follow it; the empty string where there is none."""
     if flag.alone is not None:
         return rest.pop(0) if rest and rest[0] in flag.choices else flag.alone
-    is_value = rest and (not rest[0].startswith("-") or rest[0][1:2].isdecimal())  # no flag begins with a number
-    return rest.pop(0) if is_value else ""
+    return rest.pop(0) if rest and not _is_flag(rest[0]) else ""
+
+
+def _is_flag(word: str) -> bool:
+    return word.startswith("-") and not word[1:2].isdecimal()  # no flag begins with a number
 
 
 def _checked(flag: Flag, name: str, value: str) -> str:
