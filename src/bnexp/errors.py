@@ -11,7 +11,7 @@ from difflib import get_close_matches
 
 from bnexp.text import printable
 
-ALIKE = 0.7
+ALIKE = 0.66
 """The share of letters, in order, that a word and its misspelling have in common at least (difflib's ratio)."""
 
 LONGEST_WORD = 200
@@ -51,7 +51,7 @@ def did_you_mean(word: str, candidates: Iterable[str]) -> str:
 def nearest(word: str, candidates: Iterable[str]) -> str | None:
     """Return the candidate that ``word`` is a misspelling of, or None: a wrong hint costs more than none.
 
-    Case, hyphens and underscores do not matter. About one letter in four may be wrong, two may stand in the wrong
+    Case, hyphens and underscores do not matter. One letter in three may be wrong, two may stand in the wrong
     order, or all from some letter on may be missing.
     """
     wanted = _bare(word)

@@ -101,6 +101,8 @@ def prepare(config: Config, choices: Mapping[str, str], *, writes: bool = True) 
     check_optimizer(config, choices, settings, len(dataset.train))
     mark = fingerprint(config, network.digests, len(dataset.train))
     path = run_path(config, choices, mark)
+    if writes:
+        check_obstacle(RunFolder(path))
     notes = (*network.notes, *of_precision)
     return Experiment(config, choices, settings, dataset, network.model, notes, path, mark, plugin_digests(config))
 
@@ -183,6 +185,12 @@ def _about_the_rest(
         f"{name} {shape}: init={choices['init']} knows no such layer; it keeps what its constructor drew"
         for name, shape in left_alone(model, constructed).items()
     ]
+
+
+def check_obstacle(folder: RunFolder) -> None:
+    """Raise ConfigError where a folder lies in the place of one of the run's files."""
+    if (obstacle := folder.obstacle()) is not None:
+        raise ConfigError(f"{obstacle} is a folder, and a file of the run belongs there; remove the folder")
 
 
 def _check_writable(output_dir: Path) -> None:

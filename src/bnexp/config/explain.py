@@ -57,7 +57,8 @@ def mistake(overrides: Sequence[str], user_dirs: Sequence[Path] = ()) -> str | N
 def _form(text: str, vocabulary: Vocabulary) -> str:
     """Say what form a word must have, or which word was meant: ``batchnorm``, ``lr`` without a value."""
     key, equals, value = text.partition("=")
-    if re.fullmatch(r"[\w.-]+", key) and (meant := vocabulary.meant(key, value if equals else None)):
+    is_right = key in vocabulary.keys or (equals and key in vocabulary.groups)
+    if not is_right and re.fullmatch(r"[\w.-]+", key) and (meant := vocabulary.meant(key, value if equals else None)):
         return f"must have the form key=value; write {' or '.join(meant)}"
     return "must have the form key=value; other than plain letters and digits, write key='\"value\"'"
 

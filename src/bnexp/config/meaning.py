@@ -16,6 +16,7 @@ from bnexp.config.synonyms import (
     absence_of,
     choice_called,
     group_called,
+    keys_beginning,
     keys_called,
     plain,
     value_called,
@@ -90,6 +91,13 @@ class Vocabulary:
         if found := self._keys(leaf, home):
             return [word for each in found if (word := _filled(each, value))]
         return [] if home else self._choice_alone(leaf, value)
+
+    def keys_beginning(self, beginning: str) -> list[str]:
+        """Return what may be meant by another name of a key, whole or only begun: ``lr``, ``learn``."""
+        names = keys_beginning(beginning)
+        whole = self.meant(beginning, None)
+        words = whole or [word for name in names for word in self.meant(name, None)]
+        return list(dict.fromkeys(words))
 
     def _owners(self, words: str) -> str:
         """Return `` (optimizer=adam has it, …)`` where the chosen choice has no such key."""

@@ -8,10 +8,13 @@ Where a word of the field has no counterpart, :data:`ABSENT` says so, because a 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import cache
+from typing import TypeVar
 
 from bnexp.errors import did_you_mean
+
+Words = TypeVar("Words")
 
 GROUPS = {
     "dataset": "data dataset datasets task",
@@ -269,6 +272,7 @@ ABSENT = {
         "bnexp has none; your own data are dataset=csv or dataset=image_folder"
     ),
     "sparse": "bnexp has none",
+    "mae l1 l1_loss huber smooth_l1 kl kl_div triplet contrastive arcface": "bnexp has none",
     "plateau reducelronplateau polynomial linear_schedule exponential_lr": "bnexp has none",
     "autoaugment randaugment trivialaugment cutmix colorjitter random_rotation": "bnexp has none",
 }
@@ -357,19 +361,26 @@ def absence_of(word: str) -> str | None:
     return _table_of_absences().get(plain(word))
 
 
-def names_of(group: str) -> Mapping[str, str]:
-    """Return the other names of a group's choices, as :func:`plain` has them, and the words that they stand for."""
-    return _table_of_choices().get(group, {})
+def names_beginning(group: str, beginning: str, known: Collection[str]) -> list[str]:
+    """Return the choices among ``known`` that have another name with this beginning; the one whose whole name it is."""
+    if not beginning:
+        return []
+    exact = choice_called(group, beginning, known)
+    words = _beginning(_table_of_choices().get(group, {}), beginning).values()
+    chosen = dict.fromkeys(own.removeprefix(f"{group}=") for own in ([exact] if exact else words) if " " not in own)
+    return [name for name in chosen if name in known]
 
 
-def names_of_keys() -> Mapping[str, list[str]]:
-    """Return the other names of keys, without what does not matter in them, and what each stands for."""
-    return _table_of_keys()
+def keys_beginning(beginning: str) -> dict[str, list[str]]:
+    """Return the other names of keys and groups with this beginning, each with what it stands for on a command line."""
+    names = {name: [f"{group}="] for name, group in _table_of_groups().items()} | _table_of_keys()
+    return _beginning(names, beginning)
 
 
-def names_of_groups() -> Mapping[str, str]:
-    """Return the other names of groups, without what does not matter in them."""
-    return _table_of_groups()
+def _beginning(table: Mapping[str, Words], beginning: str) -> dict[str, Words]:
+    """Return the entries whose names begin so; of one or two letters there would be too many that nobody means."""
+    wanted = plain(beginning)
+    return {name: words for name, words in table.items() if len(wanted) > 2 and name.startswith(wanted)}
 
 
 def _same(wanted: str, known: Collection[str]) -> str | None:
