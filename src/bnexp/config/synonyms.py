@@ -10,11 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Sequence
 from functools import cache
-from typing import TypeVar
 
 from bnexp.errors import did_you_mean
-
-Words = TypeVar("Words")
 
 GROUPS = {
     "dataset": "data dataset datasets task",
@@ -366,21 +363,20 @@ def names_beginning(group: str, beginning: str, known: Collection[str]) -> list[
     if not beginning:
         return []
     exact = choice_called(group, beginning, known)
-    words = _beginning(_table_of_choices().get(group, {}), beginning).values()
+    wanted = plain(beginning)
+    words = [own for name, own in _table_of_choices().get(group, {}).items() if name.startswith(wanted)]
     chosen = dict.fromkeys(own.removeprefix(f"{group}=") for own in ([exact] if exact else words) if " " not in own)
     return [name for name in chosen if name in known]
 
 
 def keys_beginning(beginning: str) -> dict[str, list[str]]:
-    """Return the other names of keys and groups with this beginning, each with what it stands for on a command line."""
+    """Return the other names of keys and groups with this beginning, each with what it stands for on a command line.
+
+    With one or two letters begin too many that nobody means.
+    """
     names = {name: [f"{group}="] for name, group in _table_of_groups().items()} | _table_of_keys()
-    return _beginning(names, beginning)
-
-
-def _beginning(table: Mapping[str, Words], beginning: str) -> dict[str, Words]:
-    """Return the entries whose names begin so; of one or two letters there would be too many that nobody means."""
     wanted = plain(beginning)
-    return {name: words for name, words in table.items() if len(wanted) > 2 and name.startswith(wanted)}
+    return {name: words for name, words in names.items() if len(wanted) > 2 and name.startswith(wanted)}
 
 
 def _same(wanted: str, known: Collection[str]) -> str | None:
