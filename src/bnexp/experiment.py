@@ -166,9 +166,9 @@ def _build_model(
 
 def _check_own_weights(weights: str | None) -> None:
     """Raise ConfigError where the weights are to come from a finished run whose checkpoint is not what it sealed."""
-    if weights is None or not Path(weights).expanduser().is_dir():
+    if weights is None or not Path(weights).is_dir():
         return
-    folder = RunFolder(Path(weights).expanduser())
+    folder = RunFolder(Path(weights))
     try:
         check_files(folder, folder.checkpoint)
     except DamagedRunError as error:

@@ -45,6 +45,11 @@ class Location:
 
 
 @dataclass(frozen=True)
+class OnDisk:
+    """Marks a parameter that is a path: ``~`` at its beginning is the home folder."""
+
+
+@dataclass(frozen=True)
 class Spelled:
     """Marks a parameter that is a text, whether or not it looks like a number: 9 and "9" are one value."""
 
@@ -67,7 +72,7 @@ Depth = Annotated[int, Interval(low=1, high=10_000)]
 Width = Annotated[int, Interval(low=1, high=100_000)]
 """Far beyond all that was ever trained, and still small enough to be tried out without memory."""
 Natural = Annotated[int, Interval(low=0)]
-Place = Annotated[str, Location()]
+Place = Annotated[str, Location(), OnDisk()]
 Name = Annotated[str | float | bool, Spelled()]
 """What a user calls something of theirs, a column say. 9 may be one."""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from bnexp.config.folder import config_dir, groups
+from bnexp.config.home import at_home
 from bnexp.errors import ConfigError, did_you_mean
 
 
@@ -26,6 +26,9 @@ class Flag(NamedTuple):
     choices: tuple[str, ...] = ()
     alone: str | None = None
 
+
+PATHS = ("DIR", "FILE", "PREFIX")
+"""What the value of a flag is called where it is a path."""
 
 OF_RUNS = ("train", "summary", "inspect", "check", "study")
 """The commands whose words describe runs."""
@@ -95,7 +98,7 @@ def parse(arguments: Sequence[str], flags: Sequence[Flag], command: str) -> tupl
     while rest:
         word = rest.pop(0)
         if not word.startswith("-"):
-            words.append(_with_quoted_homes(word))
+            words.append(word)
             continue
         name, equals, value = word.partition("=")
         if name not in by_name:
@@ -105,7 +108,7 @@ def parse(arguments: Sequence[str], flags: Sequence[Flag], command: str) -> tupl
             raise ConfigError(f"{word}: the flag takes no value; write {name}")
         if flag.value is not None:
             value = _checked(flag, name, value if equals else _following(flag, rest))
-        found[flag.names[0]] = value
+        found[flag.names[0]] = at_home(value, flag.names[0]) if flag.value in PATHS else value
     return found, words
 
 
@@ -122,16 +125,6 @@ def _no_such_flag(word: str, before: Sequence[str], after: Sequence[str], known:
             return f"{word}{f' {typed}' if follows else ''}: bnexp {command} has no such flag{meant}"
     hint = did_you_mean(name, known) or f"; bnexp {command} --help shows the flags"
     return f"{name}: bnexp {command} has no such flag{hint}"
-
-
-def _with_quoted_homes(word: str) -> str:
-    """Return an override with quotes around values that begin with ``~``: Hydra's grammar has no such sign there.
-
-    The shell leaves it alone behind a dotted key, and a path that begins with it is one below the home folder.
-    """
-    if re.match(r"[+]*[\w./@-]+=", word) is None or '"' in word or "'" in word:
-        return word
-    return re.sub(r"(?<=[=,(\[])~[^,()\[\]{}]*", lambda found: f'"{found[0]}"', word)
 
 
 def user_dirs(flags: Mapping[str, str]) -> list[Path]:

@@ -11,6 +11,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from bnexp.config.folder import config_dir, groups
+from bnexp.config.home import quoted
 from bnexp.config.meaning import Vocabulary, default_choices, nearest_key, vocabulary_of
 from bnexp.config.targets import show
 from bnexp.errors import ConfigError, did_you_mean
@@ -37,7 +38,7 @@ def mistake(overrides: Sequence[str], user_dirs: Sequence[Path] = ()) -> str | N
     parsed: list[Override] = []
     for text in overrides:
         try:
-            parsed.append(OverridesParser.create().parse_override(text))
+            parsed.append(OverridesParser.create().parse_override(quoted(text)))
         except HydraException:
             return f"{text}: {_form(text, vocabulary_of(overrides, user_dirs))}"
     vocabulary = Vocabulary([*user_dirs, config_dir()], _chosen(parsed))
