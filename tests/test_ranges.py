@@ -110,7 +110,7 @@ def test_a_number_is_of_the_kind_that_its_parameter_asks_for(value, annotation, 
         (1, str, "must be text"),
         (None, Place, "must be text"),
         (0, None, "must be null"),
-        ("befor", Literal["before", "after"], "must be one of before, after; did you mean 'before'?"),
+        ("befor", Literal["before", "after"], "must be one of before, after"),
         (7, Literal["before", "after"], "must be one of before, after"),
         (0, Positive | None, "must be greater than 0 or null"),
         ("x", Optional[bool], "must be true or false or null"),  # noqa: UP045  (typing.Union on Python 3.11)

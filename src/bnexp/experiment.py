@@ -103,6 +103,8 @@ def prepare(config: Config, choices: Mapping[str, str], *, writes: bool = True) 
     check_optimizer(config, choices, settings, len(dataset.train))
     mark = fingerprint(config, network.digests, len(dataset.train))
     path = run_path(config, choices, mark)
+    if writes:
+        check_obstacle(RunFolder(path))
     notes = (*network.notes, *of_precision)
     plugins = plugin_digests(config)
     return Experiment(config, choices, settings, dataset, network.model, notes, path, mark, network.digests, plugins)
@@ -167,9 +169,9 @@ def _build_model(
 
 def _check_own_weights(weights: str | None) -> None:
     """Raise ConfigError where the weights are to come from a finished run whose checkpoint is not what it sealed."""
-    if weights is None or not Path(weights).expanduser().is_dir():
+    if weights is None or not Path(weights).is_dir():
         return
-    folder = RunFolder(Path(weights).expanduser())
+    folder = RunFolder(Path(weights))
     try:
         check_files(folder, folder.checkpoint)
     except DamagedRunError as error:
@@ -186,6 +188,12 @@ def _about_the_rest(
         f"{name} {shape}: init={choices['init']} knows no such layer; it keeps what its constructor drew"
         for name, shape in left_alone(model, constructed).items()
     ]
+
+
+def check_obstacle(folder: RunFolder) -> None:
+    """Raise ConfigError where a folder lies in the place of one of the run's files."""
+    if (obstacle := folder.obstacle()) is not None:
+        raise ConfigError(f"{obstacle} is a folder, and a file of the run belongs there; remove the folder")
 
 
 def _check_writable(output_dir: Path) -> None:

@@ -13,8 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from bnexp.errors import did_you_mean
-
 LARGEST = sys.float_info.max
 
 
@@ -47,6 +45,11 @@ class Location:
 
 
 @dataclass(frozen=True)
+class OnDisk:
+    """Marks a parameter that is a path: ``~`` at its beginning is the home folder."""
+
+
+@dataclass(frozen=True)
 class Spelled:
     """Marks a parameter that is a text, whether or not it looks like a number: 9 and "9" are one value."""
 
@@ -69,7 +72,7 @@ Depth = Annotated[int, Interval(low=1, high=10_000)]
 Width = Annotated[int, Interval(low=1, high=100_000)]
 """Far beyond all that was ever trained, and still small enough to be tried out without memory."""
 Natural = Annotated[int, Interval(low=0)]
-Place = Annotated[str, Location()]
+Place = Annotated[str, Location(), OnDisk()]
 Name = Annotated[str | float | bool, Spelled()]
 """What a user calls something of theirs, a column say. 9 may be one."""
 
@@ -101,7 +104,7 @@ def violation(value: object, annotation: Any) -> str | None:
         names = [str(choice) for choice in args]
         if value in args and type(value) in {type(choice) for choice in args}:
             return None
-        return f"must be one of {', '.join(names)}" + did_you_mean(str(value), names)
+        return f"must be one of {', '.join(names)}"
     if origin in (list, tuple, Sequence):
         if not isinstance(value, list | tuple):
             return "must be a list"
@@ -136,6 +139,13 @@ def _plain_types(annotation: Any) -> set[Any]:
     if origin in (Union, types.UnionType, list, tuple, Sequence):
         return set().union(*map(_plain_types, args))
     return {type(choice) for choice in args} if origin is Literal else {annotation}
+
+
+def words_of(annotation: Any) -> list[str]:
+    """Return the words that an annotation takes, those of its ``Literal``."""
+    if get_origin(annotation) is Literal:
+        return [choice for choice in get_args(annotation) if isinstance(choice, str)]
+    return [word for option in get_args(annotation) for word in words_of(option)]
 
 
 def marks(annotation: Any) -> list[Any]:

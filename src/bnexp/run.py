@@ -21,7 +21,7 @@ from bnexp.config.code import own_digest
 from bnexp.config.targets import NUM_INJECTED, build
 from bnexp.environment import environment
 from bnexp.errors import ConfigError
-from bnexp.experiment import Experiment
+from bnexp.experiment import Experiment, check_obstacle
 from bnexp.global_generators import seed_global
 from bnexp.locking import acquire
 from bnexp.nn.noise import draw_noise_from_
@@ -90,8 +90,7 @@ def _with_graph(experiments: Sequence[Experiment], reporting: Reporting) -> list
 
 def _run(experiment: Experiment, reporting: Reporting) -> Run:
     config, folder = experiment.config, RunFolder(experiment.path)
-    if (obstacle := folder.obstacle()) is not None:
-        raise ConfigError(f"{obstacle} is a folder, and a file of the run belongs there; remove the folder")
+    check_obstacle(folder)
     try:
         lock = acquire(folder.lock, timeout=0)
     except Timeout:

@@ -122,6 +122,38 @@ def test_a_word_is_completed_by_what_stands_before_it(line: str, expected: str) 
     assert sorted(candidates(["bnexp", *before], current)) == sorted(expected.split())
 
 
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("train lr", "optimizer.lr="),
+        ("train learn", "optimizer.lr="),
+        ("train wd", "optimizer.weight_decay="),
+        ("train norm=bn", "norm=batch"),
+        ("train init=kai", "init=he init=he_uniform"),
+        ("train init=kaiming_u", "init=he_uniform"),
+        ("train -m init=he,kai", "init=he,he_uniform"),
+        ("train activation=sw", "activation=silu"),
+        ("train loss=CrossEntropyLoss", "loss=cross_entropy"),
+        ("train scheduler", "schedule="),
+        ("train normali", "norm="),
+        ("train gpu", "training.device=cuda"),
+        ("train optimizer=adam norm=batch momentum", "norm.momentum="),
+        ("train optimizer.learn", "optimizer.lr="),
+        ("summary bs", "training.batch_size="),
+        ("check patience", "training.early_stopping="),
+        ("inspect norm=gn", "norm=group"),
+        ("study case_study norm=ln", "norm=layer"),
+        ("list init kai", "he he_uniform"),
+        ("train qqq", ""),
+        ("train norm=qqq", ""),
+        ("train activation=selu", ""),
+    ],
+)
+def test_the_fields_words_become_those_of_bnexp(line: str, expected: str) -> None:
+    *before, current = line.split(" ")
+    assert sorted(candidates(["bnexp", *before], current)) == sorted(expected.split())
+
+
 def test_the_first_word_is_a_command() -> None:
     assert set(candidates(["bnexp"], "")) == {*COMMANDS, "help", "--help", "--version"}
 
@@ -261,6 +293,9 @@ def test_tab_completes_the_line_in_a_real_shell(terminal: Terminal) -> None:
         "bnexp train --config-dir mi": "bnexp train --config-dir mine/",
         "bnexp train output_dir=outputs_o": "bnexp train output_dir=outputs_of_mine/",
         "bnexp dashboard outputs_o": "bnexp dashboard outputs_of_mine/",
+        "bnexp train norm=bn": "bnexp train norm=batch ",
+        "bnexp train -m init=xavier,kai": "bnexp train -m init=xavier,he ",
+        "bnexp train n_ep": "bnexp train training.epochs=",
         "cd . && bnexp list norm gr": "cd . && bnexp list norm group ",
     }
     assert {line: terminal.press_tab(line) for line in expected} == expected

@@ -414,11 +414,3 @@ def test_weights_of_fewer_bits_and_tensors_of_other_kinds_are_no_trouble(tmp_pat
     model = convnet()
     finetune_(model, weights=str(tmp_path / "weights.pt"), freeze=[])
     assert torch.equal(model.output.weight, source.output.weight.float())
-
-
-def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    source, model = convnet(seed=1), convnet(seed=2)
-    save(source, tmp_path / "weights.pt")
-    finetune_(model, weights="~/weights.pt", freeze=[])
-    assert torch.equal(model.output.weight, source.output.weight)

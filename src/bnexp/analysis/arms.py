@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 
 from bnexp.analysis.runs import Run
+from bnexp.config.synonyms import choice_called, setting_called
 from bnexp.config.targets import NUM_INJECTED, is_numeric, parameters, show
 from bnexp.errors import ConfigError, did_you_mean
 from bnexp.text import printable
@@ -93,7 +94,9 @@ def by_values(runs: Sequence[Run], keys: Sequence[str]) -> list[Arm]:
     known = {key for run in runs for key in run.values}
     for key in keys:
         if key not in known:
-            raise ConfigError(f"{key}: the runs have no such choice or setting{did_you_mean(key, sorted(known))}")
+            meant = setting_called(key, known)
+            hint = f"; write {meant}" if meant else did_you_mean(key, sorted(known))
+            raise ConfigError(f"{key}: the runs have no such choice or setting{hint}")
     groups = _grouped(runs, lambda run: _label(run.values, keys))
     return [
         Arm(label, {key: group[0].values[key] for key in keys if key in group[0].values}, tuple(group))
@@ -161,8 +164,29 @@ def find_arm(arms: Sequence[Arm], text: str) -> Arm:
     labels = [arm.label for arm in arms]
     if found:
         raise ConfigError(f"{text}: this fits {len(found)} arms; add what tells apart {_listed(found)}")
-    hint = did_you_mean(text, labels) or f"; write one of {_listed(arms)}, or its number"
+    hint = _meant(arms, text) or did_you_mean(text, labels) or f"; write one of {_listed(arms)}, or its number"
     raise ConfigError(f"{text}: there is no such arm{hint}")
+
+
+def _meant(arms: Sequence[Arm], text: str) -> str:
+    """Return the hint for an arm that is named by the field's words: ``bn``, or ``init=kaiming lr=0.1``."""
+    every = [common(arm.runs) for arm in arms]
+    known = {key for values in every for key in values}
+    said = []
+    for part in text.split():
+        key, equals, value = part.partition("=")
+        setting = key if key in known else setting_called(key, known)
+        if not equals:
+            groups = [group for group in known if "." not in group]
+            chosen = {group: {str(values.get(group)) for values in every} for group in groups}
+            said.append(next((found for group in groups if (found := choice_called(group, part, chosen[group]))), part))
+        elif setting is not None:
+            choices = {str(values.get(setting)) for values in every}
+            said.append(f"{setting}={value}" if value in choices else choice_called(setting, value, choices) or part)
+    translated = " ".join(said)
+    words = [word.partition("=")[::2] for word in said]
+    fits = translated != text and any(_holds(words, values) for values in every)
+    return f"; write '{translated}'" if fits and translated else ""
 
 
 def word(key: str, value: object) -> str:

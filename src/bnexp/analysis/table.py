@@ -14,6 +14,7 @@ from bnexp.analysis.statistics.difference import compare as difference_to
 from bnexp.analysis.statistics.estimate import CONFIDENCE, Estimate
 from bnexp.analysis.statistics.multiplicity import benjamini_hochberg
 from bnexp.analysis.statistics.student import mean
+from bnexp.config.synonyms import metric_called
 from bnexp.errors import ConfigError, did_you_mean
 from bnexp.training.record import finite
 
@@ -65,9 +66,9 @@ def compare(arms: Sequence[Arm], metric: str, baseline: Arm) -> Comparison:
     known = {name for arm in arms for run in arm.runs for name in run.metrics}
     if metric not in known:
         names = ", ".join(sorted(known))
-        raise ConfigError(
-            f"{metric}: no run records such a metric{did_you_mean(metric, sorted(known))} (there are: {names})"
-        )
+        meant = metric_called(metric, known)
+        hint = f"; write {meant}" if meant else did_you_mean(metric, sorted(known))
+        raise ConfigError(f"{metric}: no run records such a metric{hint} (there are: {names})")
     values = [_values(arm, metric) for arm in arms]
     means = [_mean(arm, metric) for arm in arms]
     differences = [None if arm is baseline else _difference(arm, baseline, metric) for arm in arms]

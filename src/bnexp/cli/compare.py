@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bnexp.atomic import write_atomically
 from bnexp.cli.flags import Flag, parse
 from bnexp.cli.listing import defaults
+from bnexp.config.home import at_home
 from bnexp.errors import ConfigError, did_you_mean
 from bnexp.text import say
 
@@ -173,6 +174,7 @@ def _read(words: Sequence[str]) -> _Found:
 
 def existing_folders(word: str) -> list[Path]:
     """Return the folder, or the folders of a glob, that a word names; raise ConfigError where there is none."""
+    word = at_home(word)
     path = Path(word)
     if path.is_dir():
         return [path]

@@ -9,7 +9,7 @@ from typing import Any
 from bnexp.cli.check import FLAGS as CHECK
 from bnexp.cli.clean import FLAGS as CLEAN
 from bnexp.cli.compare import FLAGS as COMPARE
-from bnexp.cli.flags import CONFIG_DIR, HYDRA, SUMMARY, Flag, parse
+from bnexp.cli.flags import CONFIG_DIR, HYDRA, OF_RUNS, SUMMARY, Flag, parse
 from bnexp.cli.inspect import FLAGS as INSPECT
 from bnexp.cli.landscape import FLAGS as LANDSCAPE
 from bnexp.cli.listing import defaults, parts, primary, search_path
@@ -18,6 +18,8 @@ from bnexp.cli.status import FLAGS as STATUS
 from bnexp.cli.study import FLAGS as STUDY
 from bnexp.config.choice_file import read_choice
 from bnexp.config.folder import choices, groups
+from bnexp.config.meaning import vocabulary_of
+from bnexp.config.synonyms import names_beginning
 from bnexp.config.yaml_file import read_mapping
 from bnexp.errors import ConfigError
 from bnexp.text import say
@@ -57,8 +59,11 @@ ZSH = r"""_bnexp() {
         return
     fi
     local -a unfinished=(${(M)found:#*[=.]}) finished=(${found:#*[=.]})
-    compadd -Q -S '' -a unfinished
-    compadd -Q -a finished
+    # Another name of what was typed does not begin with it: -U lets it take the place of the word.
+    local -a as_it_is=()
+    [[ -n ${(M)found:#${(b)PREFIX}*} ]] || as_it_is=(-U)
+    compadd -Q $as_it_is -S '' -a unfinished
+    compadd -Q $as_it_is -a finished
 }
 (( $+functions[compdef] )) || { autoload -Uz compinit && compinit }
 compdef _bnexp bnexp
@@ -120,7 +125,26 @@ def candidates(before: Sequence[str], current: str) -> list[str]:
             words = ["--port", "--help"]
         case _:
             words = []
-    return [word for word in words if word.startswith(current)]
+    return [word for word in words if word.startswith(current)] or _meant(before, current)
+
+
+def _meant(before: Sequence[str], current: str) -> list[str]:
+    """Return what a word of the field that has no beginning here is called: ``lr``, ``init=kai``, ``norm=bn``."""
+    match before:
+        case [_, command, *arguments] if command in OF_RUNS and current[:1].isalpha():
+            if _unfinished(arguments, _flags_of(command)) is not None:
+                return []
+            folders, overrides = _read_so_far(arguments, _flags_of(command))
+            vocabulary = vocabulary_of(overrides, folders[:-1])
+            key, equals, value = current.partition("=")
+            if equals:
+                done, comma, last = value.rpartition(",")
+                names = names_beginning(key, last, vocabulary.choices(key)) if key in vocabulary.groups else []
+                return [f"{key}={done}{comma}{name}" for name in names if name not in done.split(",")]
+            return [word.rstrip("…") for word in vocabulary.keys_beginning(key) if " " not in word]
+        case [_, "list", group]:
+            return names_beginning(group, current, choices(search_path({}), group))
+    return []
 
 
 def _overrides(arguments: Sequence[str], current: str, flags: Sequence[Flag]) -> list[str]:
@@ -207,6 +231,10 @@ def _unfinished(arguments: Sequence[str], flags: Sequence[Flag]) -> Flag | None:
     """Return the flag whose value the next word is."""
     takers = (flag for flag in flags if flag.value and arguments and arguments[-1] in flag.names)
     return next(takers, None)
+
+
+def _flags_of(command: str) -> Sequence[Flag]:
+    return {"train": HYDRA, "summary": SUMMARY, "inspect": INSPECT, "check": CHECK, "study": STUDY}[command]
 
 
 def _read_so_far(arguments: Sequence[str], flags: Sequence[Flag]) -> tuple[list[Path], list[str]]:

@@ -16,6 +16,7 @@ from threading import Thread
 from typing import NoReturn
 
 from bnexp.cli.flags import Flag, parse
+from bnexp.config.home import at_home
 from bnexp.errors import ConfigError
 from bnexp.text import say
 
@@ -71,7 +72,7 @@ def _name_changed_files(folder: Path) -> None:
 
 
 def _existing(path: str) -> Path:
-    folder = Path(path)
+    folder = Path(at_home(path))
     if not folder.is_dir():
         problem = "not a folder" if folder.exists() else "no such folder"
         raise ConfigError(f"{path}: {problem}; train something first (bnexp train), or name the folder of your runs")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from bnexp.config.folder import config_dir, groups
+from bnexp.config.home import at_home
 from bnexp.errors import ConfigError, did_you_mean
 
 
@@ -26,6 +26,12 @@ class Flag(NamedTuple):
     choices: tuple[str, ...] = ()
     alone: str | None = None
 
+
+PATHS = ("DIR", "FILE", "PREFIX")
+"""What the value of a flag is called where it is a path."""
+
+OF_RUNS = ("train", "summary", "inspect", "check", "study")
+"""The commands whose words describe runs."""
 
 NOT_CHOICES = ("train.yaml", "hydra")
 """What Hydra would take from a config folder, and may be no stranger's: the primary configuration, and Hydra's own."""
@@ -92,29 +98,33 @@ def parse(arguments: Sequence[str], flags: Sequence[Flag], command: str) -> tupl
     while rest:
         word = rest.pop(0)
         if not word.startswith("-"):
-            words.append(_with_quoted_homes(word))
+            words.append(word)
             continue
         name, equals, value = word.partition("=")
         if name not in by_name:
-            hint = did_you_mean(name, by_name) or f"; bnexp {command} --help shows the flags"
-            raise ConfigError(f"{name}: bnexp {command} has no such flag{hint}")
+            raise ConfigError(_no_such_flag(word, words, rest, by_name, command))
         flag = by_name[name]
         if flag.value is None and equals:
             raise ConfigError(f"{word}: the flag takes no value; write {name}")
         if flag.value is not None:
             value = _checked(flag, name, value if equals else _following(flag, rest))
-        found[flag.names[0]] = value
+        found[flag.names[0]] = at_home(value, flag.names[0]) if flag.value in PATHS else value
     return found, words
 
 
-def _with_quoted_homes(word: str) -> str:
-    """Return an override with quotes around values that begin with ``~``: Hydra's grammar has no such sign there.
+def _no_such_flag(word: str, before: Sequence[str], after: Sequence[str], known: Iterable[str], command: str) -> str:
+    """Return the line about an unknown flag; other programs write ``--norm batch`` where bnexp has ``norm=batch``."""
+    name, equals, value = word.partition("=")
+    if command in OF_RUNS:
+        from bnexp.config.meaning import vocabulary_of  # reads YAML, which no right command line waits for
 
-    The shell leaves it alone behind a dotted key, and a path that begins with it is one below the home folder.
-    """
-    if re.match(r"[+]*[\w./@-]+=", word) is None or '"' in word or "'" in word:
-        return word
-    return re.sub(r"(?<=[=,(\[])~[^,()\[\]{}]*", lambda found: f'"{found[0]}"', word)
+        follows = not equals and bool(after) and "=" not in after[0] and not _is_flag(after[0])
+        typed = value if equals else after[0] if follows else None
+        meant = vocabulary_of([*before, *after]).instead_of_word(name.lstrip("-"), typed)
+        if meant:
+            return f"{word}{f' {typed}' if follows else ''}: bnexp {command} has no such flag{meant}"
+    hint = did_you_mean(name, known) or f"; bnexp {command} --help shows the flags"
+    return f"{name}: bnexp {command} has no such flag{hint}"
 
 
 def user_dirs(flags: Mapping[str, str]) -> list[Path]:
@@ -137,8 +147,11 @@ def _following(flag: Flag, rest: list[str]) -> str:
     """Take the value of ``flag`` from the words that follow it; the empty string where there is none."""
     if flag.alone is not None:
         return rest.pop(0) if rest and rest[0] in flag.choices else flag.alone
-    is_value = rest and (not rest[0].startswith("-") or rest[0][1:2].isdecimal())  # no flag begins with a number
-    return rest.pop(0) if is_value else ""
+    return rest.pop(0) if rest and not _is_flag(rest[0]) else ""
+
+
+def _is_flag(word: str) -> bool:
+    return word.startswith("-") and not word[1:2].isdecimal()  # no flag begins with a number
 
 
 def _checked(flag: Flag, name: str, value: str) -> str:

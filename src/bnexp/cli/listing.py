@@ -14,6 +14,8 @@ import bnexp
 from bnexp.cli.flags import CONFIG_DIR, parse, user_dirs
 from bnexp.config.choice_file import read_choice
 from bnexp.config.folder import choices, config_dir, groups
+from bnexp.config.meaning import Vocabulary
+from bnexp.config.synonyms import choice_called
 from bnexp.config.targets import show
 from bnexp.config.yaml_file import read_mapping, read_text
 from bnexp.errors import ConfigError, did_you_mean
@@ -119,7 +121,9 @@ def one_choice(folders: Sequence[Path], group: str, choice: str, width: int | No
     """Return what ``choice`` does, the formula and source of the code that it names, and its values."""
     found = _known_group(folders, group)
     if choice not in found:
-        hint = did_you_mean(choice, found) or f"; choose from {', '.join(found)}"
+        meant = choice_called(group, choice, found)
+        other = f"; write bnexp list {group} {meant.partition(' ')[0].removeprefix(f'{group}=')}" if meant else ""
+        hint = other or did_you_mean(choice, found) or f"; choose from {', '.join(found)}"
         raise ConfigError(f"{choice}: the group {group} has no such choice{hint}")
     files = parts(folders, group, choice)
     about = [f"{group}={choice}: {description(files[0])}".rstrip()]
@@ -134,9 +138,20 @@ def one_choice(folders: Sequence[Path], group: str, choice: str, width: int | No
 def _known_group(folders: Sequence[Path], group: str) -> dict[str, Path]:
     names = groups(folders)
     if group not in names:
-        hint = did_you_mean(group, names) or f"; choose from {', '.join(names)}"
+        hint = _meant(folders, group) or did_you_mean(group, names) or f"; choose from {', '.join(names)}"
         raise ConfigError(f"{group}: there is no such group{hint}")
     return choices(folders, group)
+
+
+def _meant(folders: Sequence[Path], word: str) -> str:
+    """Return the command that lists what a word means that is no group: another name of one, a choice, a key."""
+    found = []
+    for words in Vocabulary(folders, defaults()).meant(word, None):
+        key, _, choice = words.partition(" ")[0].partition("=")
+        group, dot, _ = key.partition(".")
+        if group in groups(folders):
+            found.append(f"bnexp list {group}" + ("" if dot or choice == "…" else f" {choice}"))
+    return f"; write {' or '.join(dict.fromkeys(found))}" if found else ""
 
 
 def _wrapped(first: str, text: str, width: int, indent: int) -> list[str]:

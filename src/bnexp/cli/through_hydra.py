@@ -27,6 +27,7 @@ from bnexp.cli.flags import HYDRA
 from bnexp.cli.multirun import plan_multirun, planned
 from bnexp.config.compose import config_loader, resolved_replicas
 from bnexp.config.explain import explain, mistake
+from bnexp.config.home import quoted
 from bnexp.config.hydra_words import check_hydra_words
 from bnexp.errors import ConfigError
 from bnexp.experiment import prepare
@@ -93,7 +94,7 @@ def _obey(
     if "--version" in flags:
         say(f"Hydra {hydra.__version__}")
         return
-    words = list(overrides)
+    words = list(map(quoted, overrides))
     app = Hydra(task_name="bnexp", config_loader=config_loader(folders))
     GlobalHydra.instance().initialize(app)
     try:

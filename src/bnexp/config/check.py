@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Mapping
 from typing import Annotated, Any
 
+from bnexp.config.folder import config_dir
+from bnexp.config.meaning import Vocabulary
 from bnexp.config.targets import NUM_INJECTED, is_numeric, parameters, problems, resolve, show
 from bnexp.data.split import split
 from bnexp.errors import ConfigError, did_you_mean
@@ -38,7 +40,12 @@ def check(config: Config, choices: Mapping[str, str]) -> None:
     """
     lines: list[str] = []
     known = [*NUM_INJECTED, *TOP_LEVEL]
-    lines += [f"{key}: there is no such key{did_you_mean(str(key), known)}" for key in config if key not in known]
+    vocabulary = Vocabulary([config_dir()], choices)
+    lines += [
+        f"{key}: there is no such key{vocabulary.instead_of_word(str(key), None) or did_you_mean(str(key), known)}"
+        for key in config
+        if key not in known
+    ]
     lines += [f"{key}: a run cannot do without it; take the word ~{key} out" for key in known if key not in config]
     several = [group for group in NUM_INJECTED if group in config and group not in choices]  # Hydra merges norm=[a,b]
     lines += [f"{group}: a run takes one choice of it; bnexp train -m {group}=a,b trains both" for group in several]

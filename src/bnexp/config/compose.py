@@ -25,6 +25,8 @@ from yaml import YAMLError
 from bnexp.config.check import Config
 from bnexp.config.explain import explain
 from bnexp.config.folder import config_dir
+from bnexp.config.home import quoted
+from bnexp.config.homes import expand_hydras, expanded
 from bnexp.config.hydra_words import check_hydra_node, check_hydra_words
 from bnexp.config.source import ChoicesSource
 from bnexp.errors import ConfigError
@@ -42,10 +44,10 @@ class Composed(NamedTuple):
 
 
 def resolved(config: DictConfig, choices: Mapping[str, Any]) -> Composed:
-    """Resolve all interpolations of a composed configuration and leave Hydra's own part out."""
+    """Resolve all interpolations of a composed configuration, write its paths out and leave Hydra's own part out."""
     plain: Any = OmegaConf.to_container(config, resolve=True)
     plain.pop("hydra", None)
-    return Composed(plain, {group: str(name) for group, name in choices.items() if "/" not in group})
+    return Composed(expanded(plain), {group: str(name) for group, name in choices.items() if "/" not in group})
 
 
 def compose_run(overrides: Sequence[str], user_dirs: Sequence[Path] = ()) -> Composed:
@@ -155,12 +157,14 @@ class Loader(ConfigLoaderImpl):
         """
         check_hydra_words(overrides)
         try:
-            config = super().load_configuration(config_name, overrides, run_mode, from_shell, validate_sweep_overrides)
+            words = list(map(quoted, overrides))
+            config = super().load_configuration(config_name, words, run_mode, from_shell, validate_sweep_overrides)
         except RecursionError as error:
             raise ConfigError(
                 "a choice takes its defaults from itself; look at the defaults of your choices"
             ) from error
         check_hydra_node(config)
+        expand_hydras(config)
         return config
 
 
@@ -181,7 +185,9 @@ def jobs_of_multirun(overrides: Sequence[str], user_dirs: Sequence[Path] = ()) -
     Raises:
         ConfigError: where there is none, as in ``seed=range(0)``.
     """
-    parsed = OverridesParser.create(config_loader=config_loader(user_dirs)).parse_overrides(list(overrides))
+    parsed = OverridesParser.create(config_loader=config_loader(user_dirs)).parse_overrides(
+        list(map(quoted, overrides))
+    )
     sweeps = [override for override in parsed if override.is_sweep_override()]
     if prod(sum(1 for _ in islice(sweep.sweep_iterator(), MOST_JOBS + 1)) for sweep in sweeps) > MOST_JOBS:
         words = " ".join(str(sweep.input_line) for sweep in sweeps)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from bnexp.config.choice_file import read_choice
-from bnexp.config.folder import choices, config_dir, groups
+from bnexp.config.folder import config_dir, groups
+from bnexp.config.home import quoted
+from bnexp.config.meaning import Vocabulary, default_choices, nearest_key, vocabulary_of
 from bnexp.config.targets import show
-from bnexp.config.yaml_file import read_mapping
 from bnexp.errors import ConfigError, did_you_mean
 
 
@@ -36,89 +35,72 @@ def _interpolation(key: str | None, overrides: Sequence[str]) -> str | None:
 
 def mistake(overrides: Sequence[str], user_dirs: Sequence[Path] = ()) -> str | None:
     """Return a line about the first override that cannot be right, or None where all of them may be."""
-    folders = [*user_dirs, config_dir()]
     parsed: list[Override] = []
     for text in overrides:
         try:
-            parsed.append(OverridesParser.create().parse_override(text))
+            parsed.append(OverridesParser.create().parse_override(quoted(text)))
         except HydraException:
-            return f"{text}: must have the form key=value; other than plain letters and digits, write key='\"value\"'"
-    known_keys = keys_by_choice(folders)
-    chosen = _chosen(parsed)
+            return f"{text}: {_form(text, vocabulary_of(overrides, user_dirs))}"
+    vocabulary = Vocabulary([*user_dirs, config_dir()], _chosen(parsed))
     for override in parsed:
         key = override.key_or_group
         if key == "study":
             return f"{override.input_line}: a study is run by itself; write bnexp study {show(override.value())}"
         if key.startswith("hydra") or override.is_add() or override.is_delete():
             continue
-        line = _choice_mistake(override, folders) if key in groups(folders) else _key_mistake(key, known_keys, chosen)
+        is_group = key in groups(vocabulary.folders)
+        line = _choice_mistake(override, vocabulary) if is_group else _key_mistake(override, vocabulary)
         if line:
             return line
     return None
 
 
-def _choice_mistake(override: Override, folders: Sequence[Path]) -> str | None:
+def _form(text: str, vocabulary: Vocabulary) -> str:
+    """Say what form a word must have, or which word was meant: ``batchnorm``, ``lr`` without a value."""
+    key, equals, value = text.partition("=")
+    is_right = key in vocabulary.keys or (equals and key in vocabulary.groups)
+    if not is_right and re.fullmatch(r"[\w.-]+", key) and (meant := vocabulary.meant(key, value if equals else None)):
+        return f"must have the form key=value; write {' or '.join(meant)}"
+    return "must have the form key=value; other than plain letters and digits, write key='\"value\"'"
+
+
+def _choice_mistake(override: Override, vocabulary: Vocabulary) -> str | None:
     group = override.key_or_group
-    known = choices(folders, group)
+    known = vocabulary.choices(group)
     wanted = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
     if any(isinstance(name, list | dict) for name in wanted):
         return f"{override.input_line}: {group} takes one choice; bnexp train -m {group}=a,b trains both"
     wrong = next((show(name) for name in wanted if show(name) not in known), None)
     if wrong is None:
         return None
-    return f"{group}={wrong}: {group} has no such choice{did_you_mean(wrong, known)} (it has: {', '.join(known)})"
+    return f"{group}={wrong}: {group} has no such choice{vocabulary.instead_of_choice(group, wrong)}"
 
 
-def _key_mistake(key: str, known: Mapping[str, set[str]], chosen: Mapping[str, str]) -> str | None:
+def _key_mistake(override: Override, vocabulary: Vocabulary) -> str | None:
+    key = override.key_or_group
     group, *rest = key.split(".")
-    owners = known.get(key, set())
+    owners, chosen = vocabulary.keys.get(key, set()), vocabulary.chosen
+    if owners and (not rest or chosen[group] in owners):
+        return None
+    if owners:
+        others = ", ".join(f"{group}={name}" for name in sorted(owners))
+        return f"{key}: {group}={chosen[group]} has no such key; these have: {others}"
+    _, equals, value = str(override.input_line).partition("=")
+    if meant := vocabulary.instead_of_word(key, value if equals else None):
+        return f"{override.input_line}: there is no such key{meant}"
     if not rest:
-        return None if owners else f"{key}: there is no such key or group{did_you_mean(key, [*known, *chosen])}"
+        hint = did_you_mean(key, [*vocabulary.keys, *chosen]) or nearest_key(key, vocabulary)
+        return f"{key}: there is no such key or group{hint}"
     if group not in chosen:
         return f"{key}: there is no such group{did_you_mean(group, chosen)}"
-    if not owners:
-        return f"{key}: there is no such key{did_you_mean(key, known)}"
-    if chosen[group] in owners:
-        return None
-    others = ", ".join(f"{group}={name}" for name in sorted(owners))
-    return f"{key}: {group}={chosen[group]} has no such key; these have: {others}"
+    return f"{key}: there is no such key{nearest_key(key, vocabulary)}"
 
 
 def _chosen(overrides: Sequence[Override]) -> dict[str, str]:
     """The choice of each group: the default, or the one among the overrides (the first of a sweep)."""
-    defaults = read_mapping(config_dir() / "train.yaml")["defaults"]
-    chosen = {group: name for entry in defaults if isinstance(entry, dict) for group, name in entry.items()}
+    chosen = default_choices()
     for override in overrides:
         if override.key_or_group in chosen:
             value = next(iter(override.sweep_iterator())) if override.is_sweep_override() else override.value()
             chosen[override.key_or_group] = str(value)
-    return {group: name for group, name in chosen.items() if not group.startswith("override ")}
-
-
-def keys_by_choice(folders: Sequence[Path]) -> dict[str, set[str]]:
-    """All dotted keys that a run's configuration can have, each with the choices of its group that have it."""
-    found: dict[str, set[str]] = {key: {"train"} for key in _flat(read_mapping(config_dir() / "train.yaml"), "")}
-    for group in groups(folders):
-        for name, file in choices(folders, group).items():
-            node = _said(file)
-            parts = [file.parent / f"{part}.yaml" for part in node.get("defaults", []) if str(part).startswith("_")]
-            for source in [file, *(part for part in parts if part.exists())]:
-                for key in _flat(_said(source), f"{group}."):
-                    found.setdefault(key, set()).add(name)
-    return found
-
-
-def _said(file: Path) -> dict[str, Any]:
-    """What a choice's file says; nothing where it cannot be read, which is told to those who choose it."""
-    try:
-        return read_choice(file)
-    except ConfigError:
-        return {}
-
-
-def _flat(node: Mapping[str, Any], prefix: str) -> Iterator[str]:
-    for key, value in node.items():
-        if key not in ("defaults", "hydra", "_target_", "_partial_"):
-            yield f"{prefix}{key}"
-            if isinstance(value, dict):
-                yield from _flat(value, f"{prefix}{key}.")
+    return chosen

@@ -11,6 +11,7 @@ from hydra.errors import HydraException
 from omegaconf import Container, DictConfig, ListConfig, Node
 
 from bnexp.config.choice_file import check_interpolations
+from bnexp.config.home import quoted
 from bnexp.errors import ConfigError
 
 CODE = ("callbacks", "job_logging", "hydra_logging", "launcher", "sweeper")
@@ -66,7 +67,7 @@ def check_hydra_node(config: DictConfig) -> None:
 
 def _parsed(word: str) -> list[Override]:
     try:
-        return [OverridesParser.create().parse_override(word)]
+        return [OverridesParser.create().parse_override(quoted(word))]
     except HydraException:
         return []  # told where the configuration is composed
 

@@ -18,8 +18,9 @@ from traceback import extract_tb
 from typing import Any, get_type_hints
 
 from bnexp.config.folder import config_dir
+from bnexp.config.synonyms import keys_called, value_hint
 from bnexp.errors import ConfigError, did_you_mean
-from bnexp.ranges import Location, Unless, marks, violation
+from bnexp.ranges import Location, Unless, marks, violation, words_of
 
 NUM_INJECTED = {
     "dataset": 0,
@@ -144,14 +145,21 @@ def problems(group: str, node: Mapping[str, Any], schema: Mapping[str, inspect.P
             continue
         if key not in schema:
             known = ", ".join(f"{group}.{name}" for name in schema) or "nothing to set"
-            lines.append(f"{group}.{key}: {choice} has no '{key}'{did_you_mean(str(key), schema)} (it has: {known})")
+            lines.append(f"{group}.{key}: {choice} has no '{key}'{_meant(group, key, schema)} (it has: {known})")
         elif (rule := violation(value, schema[key].annotation)) is not None:
-            lines.append(f"{group}.{key}={show(value)} {rule}")
+            hint = value_hint(f"{group}.{key}", value, words_of(schema[key].annotation))
+            lines.append(f"{group}.{key}={show(value)} {rule}{hint}")
     required = [name for name, parameter in schema.items() if parameter.default is parameter.empty]
     lines += [
         f"{group}.{name} is not set; {choice} needs it: add {group}.{name}=…" for name in required if name not in node
     ]
     return lines
+
+
+def _meant(group: str, key: str, schema: Mapping[str, inspect.Parameter]) -> str:
+    """Return the hint for a key that a choice lacks: what the field's name for it is called, else the nearest."""
+    own = [words for words in keys_called(key) if words.partition("=")[0].removeprefix(f"{group}.") in schema]
+    return f"; write {own[0].rstrip('=')}" if own else did_you_mean(str(key), schema)
 
 
 def show(value: object) -> str:

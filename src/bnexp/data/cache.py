@@ -65,7 +65,7 @@ def cached(room: str, key: str, num_examples: int, compute: Callable[[], Kept]) 
 def cache_folder(room: str = "") -> Path | None:
     """Return where ``room`` lies; None where there is no home folder to put it into."""
     try:
-        top = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        top = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").expanduser()
     except RuntimeError:  # HOME is not set, and the user has no entry
         return None
     return top / "bnexp" / room

@@ -22,7 +22,7 @@ from bnexp.data.items import item
 from bnexp.data.labels import classes_of
 from bnexp.data.names import shown
 from bnexp.data.numbers import Mark
-from bnexp.data.places import expanded, looked_for
+from bnexp.data.places import as_path, looked_for
 from bnexp.errors import ConfigError, did_you_mean
 from bnexp.ranges import Name, Place
 
@@ -90,7 +90,7 @@ def _noted(contract: Contract, file: str, fact: str, doubts: Sequence[str], drop
 def _content(path: str | None) -> bytes:
     if path is None:
         raise ConfigError("dataset.path=null: there is no default file; write dataset.path=FILE.csv")
-    file = expanded(path, "dataset.path")
+    file = as_path(path, "dataset.path")
     if not file.is_file():  # neither a folder nor a pipe, which would be waited for
         problem = "not a file" if file.exists() else "no such file"
         raise ConfigError(

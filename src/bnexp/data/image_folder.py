@@ -18,7 +18,7 @@ from bnexp.data.dataset import Examples, Source
 from bnexp.data.decode import decode, decoder_version
 from bnexp.data.items import item
 from bnexp.data.names import printable
-from bnexp.data.places import expanded, looked_for
+from bnexp.data.places import as_path, looked_for
 from bnexp.data.progress import progress
 from bnexp.errors import ConfigError
 from bnexp.ranges import Interval, Place
@@ -49,7 +49,7 @@ def image_folder(*, root: Place | None, image_size: ImageSize | None) -> Source:
     """
     if root is None:
         raise ConfigError("dataset.root=null: there is no default folder; write dataset.root=FOLDER")
-    top = expanded(root, "dataset.root")
+    top = as_path(root, "dataset.root")
     if not top.is_dir():
         problem = "not a folder" if top.exists() else "no such folder"
         raise ConfigError(

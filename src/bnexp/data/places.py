@@ -8,19 +8,11 @@ from bnexp.data.names import printable
 from bnexp.errors import ConfigError
 
 
-def expanded(place: str, key: str) -> Path:
-    """Return the path that ``key`` names, ``~`` being the home folder.
-
-    Raises ConfigError where it begins with ``~`` and there is no such home, or is not UTF-8: it could not be recorded.
-    """
+def as_path(place: str, key: str) -> Path:
+    """Return the path that ``key`` names; raise ConfigError where it is not UTF-8: it could not be recorded."""
     if not _is_utf8(place):
         raise ConfigError(f"{key}={printable(place)}: the name is not UTF-8; rename it, or make a link to it that is")
-    try:
-        return Path(place).expanduser()
-    except RuntimeError as error:  # HOME is not set, and the user has no entry; or there is no such user
-        raise ConfigError(
-            f"{key}={place}: there is no home folder {place.split('/')[0]}; write the whole path"
-        ) from error
+    return Path(place)
 
 
 def _is_utf8(text: str) -> bool:

@@ -17,7 +17,7 @@ from torch import Tensor
 from bnexp.data.contract import Contract
 from bnexp.data.dataset import Examples, Source
 from bnexp.data.download import Archive, obtain
-from bnexp.data.places import expanded
+from bnexp.data.places import as_path
 from bnexp.errors import ConfigError
 from bnexp.ranges import Place
 
@@ -58,7 +58,7 @@ def cifar100(*, root: Place) -> Source:
 
 
 def _load_idx(name: str, root: str) -> Source:
-    kind, raw = _torchvision_class(name), expanded(root, "dataset.root") / name / "raw"
+    kind, raw = _torchvision_class(name), as_path(root, "dataset.root") / name / "raw"
     archives = [
         Archive([mirror + archive for mirror in kind.mirrors], md5, raw / archive, [raw / Path(archive).stem])
         for archive, md5 in kind.resources
@@ -117,7 +117,7 @@ def _identity(name: str, raw: Path, contents: dict[str, bytes]) -> tuple[str, Co
 
 
 def _load_cifar(name: str, root: str) -> Source:
-    kind, folder = _torchvision_class(name), expanded(root, "dataset.root")
+    kind, folder = _torchvision_class(name), as_path(root, "dataset.root")
     contents = [*kind.train_list, *kind.test_list, (kind.meta["filename"], kind.meta["md5"])]
     files = [folder / kind.base_folder / file for file, _ in contents]
     _obtain(name, root, [Archive([kind.url], kind.tgz_md5, folder / kind.filename, files)])

@@ -65,7 +65,7 @@ def _load_(model: nn.Module, weights: str) -> Finetuned:
         own[name].copy_(given.tensors[source])
         digest.update(name.encode() + own[name].contiguous().numpy().tobytes())
     notes = [f"model.weights: loaded {len(pairs)} of the model's {len(own)} tensors"]
-    if not Path(weights).expanduser().is_dir():  # a run folder has one network
+    if not Path(weights).is_dir():  # a run folder has one network
         notes[0] += f", from {'.'.join(given.path)}" * bool(given.path)
         notes[0] += f", without the prefix {given.prefix}" * bool(given.prefix)
     if chosen is None:

@@ -57,7 +57,7 @@ def tensors_in(weights: str) -> list[Found]:
     Raises:
         ConfigError: where it cannot be read, or holds no tensors.
     """
-    path = Path(weights).expanduser()
+    path = Path(weights)
     file = path / "checkpoint.pt" if path.is_dir() else path
     _require_readable(file, weights, is_folder=path.is_dir())
     found = list(_dicts(_load(file, weights), ()))
