@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from copy import deepcopy
 from dataclasses import replace
 from functools import reduce
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from bnexp.config.targets import NUM_INJECTED, build
 from bnexp.environment import environment
 from bnexp.errors import ConfigError
 from bnexp.experiment import Experiment, check_obstacle
+from bnexp.files import make_folder, read_bytes
 from bnexp.global_generators import seed_global
 from bnexp.locking import acquire
 from bnexp.nn.noise import draw_noise_from_
@@ -92,11 +94,13 @@ def _run(experiment: Experiment, reporting: Reporting) -> Run:
     config, folder = experiment.config, RunFolder(experiment.path)
     check_obstacle(folder)
     try:
+        make_folder(folder.path, Path(config["output_dir"]))
         lock = acquire(folder.lock, timeout=0)
     except Timeout:
         return {"status": "running", "metrics": {}, "seconds": {}, "seed": config["seed"]}
     except OSError as error:
-        raise ConfigError(f"output_dir={config['output_dir']} cannot be written: {error.strerror}") from error
+        where = "" if error.filename is None else f" ({error.filename})"
+        raise ConfigError(f"output_dir={config['output_dir']} cannot be written: {error.strerror}{where}") from error
     with lock:
         _refuse_another_run(experiment, folder)
         with _naming_the_disk(folder):
@@ -200,7 +204,7 @@ def _finish(folder: RunFolder, result: dict[str, Any], content: bytes) -> None:
 def _check_own_files(folder: RunFolder, result: Mapping[str, Any], content: bytes) -> None:
     """Raise OSError where a file is not what this process wrote: the seal must not vouch for somebody's edit."""
     rows = reduce(chained, read_rows(folder.metrics), "")
-    if rows != result["rows"] or folder.config.read_bytes() != content:
+    if rows != result["rows"] or read_bytes(folder.config) != content:
         raise OSError(f"{folder.path}: its files were changed by something else while the run trained")
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bnexp.atomic import remove_leftovers, write_atomically
-from bnexp.files import append, read_text
+from bnexp.files import append, make_folder, read_text
 
 Row = dict[str, float | int | None]
 
@@ -71,7 +71,7 @@ class RunFolder:
 
     def start(self, config: bytes) -> None:
         """Record the configuration, and take away what an earlier attempt said of its end or left half written."""
-        self.path.mkdir(exist_ok=True)
+        make_folder(self.path, self.path.parent)
         remove_leftovers(self.path)
         for file in (self.seal, self.result, self.traceback):
             file.unlink(missing_ok=True)
@@ -129,22 +129,29 @@ def _write_rows(file: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 def read_rows(metrics: Path) -> list[Row]:
     """Read the lines of a ``metrics.jsonl``; a last line that was cut short is left out."""
-    rows: list[Row] = []
     try:
-        lines = read_text(metrics, errors="replace").splitlines()
+        return parsed_rows(read_text(metrics, errors="replace"))
     except OSError:
-        return rows
-    for line in lines:
+        return []
+
+
+def parsed_rows(text: str) -> list[Row]:
+    """Return the rows of a text that has one a line, up to the first line that is none."""
+    rows: list[Row] = []
+    for line in text.splitlines():
         try:
-            rows.append(json.loads(line))
+            row = json.loads(line)
         except (ValueError, RecursionError):
             break
+        if not isinstance(row, dict):
+            break
+        rows.append(row)
     return rows
 
 
 def rows_until(file: Path, last_step: int) -> list[Any]:
     """Return the lines of a record up to a step: evaluations of ``metrics.jsonl``, or ``histograms.jsonl``'s."""
-    return [row for row in read_rows(file) if (row["step"] or 0) <= last_step]
+    return [row for row in read_rows(file) if (row.get("step") or 0) <= last_step]
 
 
 def chained(digest: str, row: Row) -> str:

@@ -24,7 +24,7 @@ import yaml
 from bnexp import plain_yaml
 from bnexp.atomic import write_atomically
 from bnexp.files import read_bytes
-from bnexp.training.record import EVENTS, FINISHED, RECORD_VERSION, Row, RunFolder
+from bnexp.training.record import EVENTS, FINISHED, RECORD_VERSION, Row, RunFolder, parsed_rows
 
 ODD = (ValueError, KeyError, TypeError, AttributeError, RecursionError, yaml.YAMLError)
 """What reading raises where a file holds something other than bnexp writes: a stranger can seal whatever they like."""
@@ -159,14 +159,14 @@ def read_record(folder: RunFolder) -> Record | None:
 def _read(folder: RunFolder, own: Seal) -> Record:
     config: Any = plain_yaml.load(sealed_content(folder, own, folder.config.name))
     result: Any = json.loads(sealed_content(folder, own, folder.result.name))
-    lines = sealed_content(folder, own, folder.metrics.name).splitlines() if _belongs(folder.metrics, own) else []
+    rows = sealed_content(folder, own, folder.metrics.name) if _belongs(folder.metrics, own) else b""
     if _belongs(folder.histograms, own):
         sealed_content(folder, own, folder.histograms.name)
     if (result["fingerprint"], result["seed"], config["seed"]) != (own.fingerprint, own.seed, own.seed):
         raise DamagedRunError(f"{folder.path}: its files belong to different runs; train the run again with rerun=true")
     if not isinstance(result["status"], str) or not isinstance(config, dict):
         raise TypeError("a status or a configuration that is none")
-    return Record(config, result, [json.loads(line) for line in lines])
+    return Record(config, result, parsed_rows(rows.decode(errors="replace")))
 
 
 def read_result(folder: RunFolder) -> dict[str, Any] | None:
