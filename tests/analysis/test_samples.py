@@ -56,3 +56,14 @@ def test_features_are_counted_by_class() -> None:
     assert figure.get_suptitle().startswith("20 of 22 features")
     for line, label in zip(figure.axes[3].get_lines(), (0, 1), strict=True):
         assert line.get_ydata().sum() == (data.train.labels == label).sum()
+
+
+@pytest.mark.parametrize("count", [2, 7, 10, 30, 49, 60])
+def test_each_class_has_a_line_of_its_own_and_what_has_none_is_said(count: int) -> None:
+    inputs = torch.rand(4 * count, 1, generator=torch.Generator().manual_seed(0))
+    data = dataset(inputs, tuple(f"class {number}" for number in range(count)))
+    figure = draw_features(inputs, data.train.labels, data)
+    lines = figure.axes[0].get_lines()
+    assert len({(line.get_color(), str(line._dash_pattern)) for line in lines}) == len(lines) == min(count, 49)
+    title = figure.get_suptitle()
+    assert ("of 60 classes, the first 49" in title) == (count == 60)
