@@ -31,6 +31,9 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations
 
+class Bent(nn.PReLU):
+    """An activation with a parameter."""
+
 class Model(nn.Module):
     """16 tokens of 4 numbers, sent through a module of the given kind, then a linear layer."""
 
@@ -246,7 +249,7 @@ NAMED = {
 }
 
 
-PRELU = ["activation=tanh", "activation._target_=torch.nn.PReLU"]
+PRELU = ["activation=tanh", "activation._target_=anybodys_models.Bent"]
 
 
 @pytest.mark.parametrize("init", ["zeros", "he", "lsuv"])

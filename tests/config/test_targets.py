@@ -18,6 +18,7 @@ import bnexp
 from bnexp.config.folder import config_dir
 from bnexp.config.targets import NUM_INJECTED, registered, resolve
 from bnexp.errors import ConfigError
+from bnexp.text import printable
 
 
 def named(group: str) -> set[str]:
@@ -143,7 +144,7 @@ def test_what_a_plugin_exports_may_be_called(path: str) -> None:
 def test_what_is_private_or_not_the_plugins_own_may_not(path: str) -> None:
     with pytest.raises(ConfigError) as caught:
         resolve(path, "norm")
-    assert str(caught.value).startswith(f"norm._target_={path}")
+    assert str(caught.value).startswith(f"norm._target_={printable(path)}")
 
 
 @pytest.mark.usefixtures("plugin")

@@ -142,7 +142,7 @@ BROKEN_TABLES = {
 def test_a_broken_table_is_refused_in_one_line_or_read(tmp_path, kind):
     path = tmp_path / "table.csv"
     path.write_bytes(BROKEN_TABLES[kind])
-    source = outcome(csv, path=str(path), target="y", drop=[])
+    source = outcome(csv, path=str(path), target="y", drop=[], header="auto", decimal="auto")
     if isinstance(source, str):
         assert "dataset." in source
         assert "\n" not in source

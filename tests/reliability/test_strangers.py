@@ -123,8 +123,8 @@ def test_a_run_folder_of_a_stranger_is_read_without_running_code(canary, capsys)
 
 def test_a_cache_of_a_stranger_is_computed_anew(canary, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    array = np.arange(6, dtype=np.uint8)
-    cached("room", "key", lambda: array)
+    array = np.arange(6, dtype=np.uint8).reshape(1, 1, 2, 3)
+    cached("room", "key", 1, lambda: (array, ""))
     [file] = (tmp_path / "cache" / "bnexp" / "room").iterdir()
     trapped = np.empty(1, dtype=object)
     trapped[0] = Trap(canary)
@@ -133,7 +133,7 @@ def test_a_cache_of_a_stranger_is_computed_anew(canary, tmp_path, monkeypatch):
         lambda: file.write_bytes(pickle.dumps(Trap(canary))),
     ):
         spoil()
-        np.testing.assert_array_equal(cached("room", "key", lambda: array), array)
+        np.testing.assert_array_equal(cached("room", "key", 1, lambda: (array, ""))[0], array)
     assert not canary.exists()
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from tests.report.conftest import FakeRun, outcome_of
+from tests.sealing import seal_again
 
 from bnexp.report.outcome import Outcome
 from bnexp.studies.record import read_evidence, write_results
@@ -51,6 +52,7 @@ def with_signals(outcome: Outcome) -> Outcome:
                 )
                 row[f"signal/layer{layer}/{statistic}"] = value
         file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        seal_again(job.path)
     evidence, _ = read_evidence(outcome.plan)
     write_results(outcome.plan, evidence, outcome.verdicts)
     return Outcome(outcome.plan, evidence, outcome.verdicts)

@@ -57,7 +57,7 @@ def test_of_many_families_over_the_learning_rate_the_first_are_drawn(make_outcom
 @pytest.mark.parametrize("rates", [[0.1], [0.1, 0.101, 0.2], [10.0 ** (-i / 10) for i in range(40)], [0.1, 0.1001]])
 def test_the_axis_of_rates_has_numbers_that_do_not_cover_each_other(rates: list[float]) -> None:
     trials = [Trial("arm", rate, seed, 0.5, 0.6, diverged=False) for rate in rates for seed in (0, 1)]
-    figure = draw_accuracy(Sweep(tuple(trials), ceiling=0.2, resolution=0.01))
+    figure = draw_accuracy(Sweep(tuple(trials), resolution=0.01))
     figure.draw_without_rendering()
     texts = [text for text in figure.axes[0].get_xticklabels() if text.get_text()]
     assert len(texts) >= 2

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.report.conftest import FakeRun, MakeOutcome
+from tests.sealing import seal_again
 
 from bnexp.analysis.signals import DepthAndTime
 from bnexp.report.figures.signal_maps import draw_signal_maps
@@ -36,6 +37,7 @@ def with_signals(outcome: Outcome, **signals: float) -> Outcome:
             for name, value in signals.items()
         }
         metrics.write_text("".join(json.dumps(row | found) + "\n" for row in rows))
+        seal_again(job.path)
     evidence, _ = read_evidence(outcome.plan)
     write_results(outcome.plan, evidence, outcome.verdicts)
     return Outcome(outcome.plan, evidence, outcome.verdicts)

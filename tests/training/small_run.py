@@ -65,10 +65,11 @@ IMAGES = Dataset(
 
 
 def as_rows(examples):
-    return Examples(examples.inputs.flatten(1).float(), examples.labels)
+    """Rows come scaled."""
+    return Examples((examples.inputs.flatten(1).double() - 75.0).div(40.0).float(), examples.labels)
 
 
-MEAN, STD = torch.full((36,), 75.0), torch.full((36,), 40.0)
+MEAN, STD = torch.full((36,), 75.0).double(), torch.full((36,), 40.0).double()
 ROWS = Dataset(*map(as_rows, (IMAGES.train, IMAGES.val, IMAGES.test)), IMAGES.classes, MEAN, STD)
 
 

@@ -179,15 +179,15 @@ def test_a_replica_that_ends_early_leaves_the_others_as_they_are_alone(tmp_path,
 
 def assert_only_the_second_timed_out(experiments, results, folder):
     assert [result["status"] for result in results] == ["done", "failed", "done"]
-    assert results[1]["error"] == "TimedOut: not done after 1.5 s (training.timeout)"
+    assert results[1]["error"] == "TimedOut: not done after 5 s (training.timeout)"
     # The others' clocks stood still while it slept, which was all of their own time.
-    assert all(result["seconds"]["total"] < 1.4 for result in (results[0], results[2]))
+    assert all(result["seconds"]["total"] < 4.9 for result in (results[0], results[2]))
     others = [experiments[0], experiments[2]]
     assert_same_ends(others, trained_alone(others, folder))
 
 
 def test_a_replica_that_hangs_in_a_step_costs_its_own_time_alone(tmp_path, odd):
-    words = [*ROWS, "schedule=odd", "schedule.how=sleep", "training.timeout=1.5"]
+    words = [*ROWS, "schedule=odd", "schedule.how=sleep", "training.timeout=5"]
     experiments = replicas(tmp_path / "together", *words, user_dirs=[odd])
     results = run_together(experiments, Silence)
     assert_only_the_second_timed_out(experiments, results, tmp_path / "alone")
@@ -197,12 +197,12 @@ def test_a_replica_that_hangs_in_its_evaluation_costs_its_own_time_alone(tmp_pat
     evaluate = Training._evaluate
 
     def sleepy(self, losses, num_correct):
-        if self.name.endswith("-s1") and self.progress.num_evaluations == 2:
+        if self.seed == 1 and self.progress.num_evaluations == 2:
             time.sleep(60)
         return evaluate(self, losses, num_correct)
 
     monkeypatch.setattr(Training, "_evaluate", sleepy)
-    experiments = replicas(tmp_path / "together", *ROWS, "training.timeout=1.5")
+    experiments = replicas(tmp_path / "together", *ROWS, "training.timeout=5")
     results = run_together(experiments, Silence)
     assert_only_the_second_timed_out(experiments, results, tmp_path / "alone")
 

@@ -29,7 +29,7 @@ def test_a_model_handed_over_in_evaluation_mode_trains_in_training_mode(tmp_path
 
 
 def test_full_batch_training_computes_what_gradient_descent_written_out_computes(tmp_path):
-    x, y = (ROWS.train.inputs.double() - 75) / 40, ROWS.train.labels
+    x, y = ROWS.train.inputs.double(), ROWS.train.labels
     layer = linear()[0]
     weight, bias = layer.weight.detach().double(), layer.bias.detach().double()
     expected = []
@@ -55,7 +55,7 @@ def test_a_row_has_means_over_the_steps_since_the_last_and_scores_of_the_validat
     training.run({})
     first, second = read_rows(training.folder.metrics)
     with torch.no_grad():
-        logits = {name: linear()((getattr(ROWS, name).inputs - 75) / 40) for name in ("train", "val")}
+        logits = {name: linear()(getattr(ROWS, name).inputs) for name in ("train", "val")}
     for row in (first, second):
         for name, found in logits.items():
             labels = getattr(ROWS, name).labels
@@ -72,7 +72,7 @@ def test_label_smoothing_mixes_the_labels_with_all_classes_in_training_only(tmp_
     training.run({})
     (row,) = read_rows(training.folder.metrics)
     with torch.no_grad():
-        train, val = (-torch.log_softmax(linear()((part.inputs - 75) / 40), 1) for part in (ROWS.train, ROWS.val))
+        train, val = (-torch.log_softmax(linear()(part.inputs), 1) for part in (ROWS.train, ROWS.val))
     targets = 0.7 * F.one_hot(ROWS.train.labels, 2) + 0.3 / 2
     assert row["train/loss"] == pytest.approx((targets * train).sum(1).mean().item(), rel=1e-5)
     assert row["val/loss"] == pytest.approx(val[range(20), ROWS.val.labels].mean().item(), rel=1e-5)
@@ -84,7 +84,7 @@ def test_another_loss_is_trained_with_and_cross_entropy_is_evaluated(tmp_path):
     metrics = training.run({})["metrics"]
     (row,) = read_rows(training.folder.metrics)
     with torch.no_grad():
-        train, val = (linear()((part.inputs - 75) / 40) for part in (ROWS.train, ROWS.val))
+        train, val = (linear()(part.inputs) for part in (ROWS.train, ROWS.val))
     assert row["train/loss"] == pytest.approx(F.mse_loss(train, F.one_hot(ROWS.train.labels, 2).float()).item())
     assert row["val/loss"] == metrics["val/loss"] == pytest.approx(F.cross_entropy(val, ROWS.val.labels).item())
 

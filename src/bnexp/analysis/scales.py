@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +98,7 @@ def _equal_steps(low: float, high: float) -> list[float]:
     power = max(math.floor(math.log10(low)), -300)  # matplotlib takes a range of very small numbers for none at all
     for bins in (4, 5, 6, 8):
         found = MaxNLocator(bins, steps=[1, 2, 2.5, 5, 10]).tick_values(low / 10.0**power, high / 10.0**power)
-        inside = [tick for step in found if low <= (tick := float(f"{step:.6g}e{power}")) <= high]
+        inside = [tick for step in found if low <= (tick := float(Decimal(f"{step:.6g}").scaleb(power))) <= high]
         if len(inside) > 2:
             break
     return inside

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 
 from bnexp.analysis.arms import Arm
 from bnexp.analysis.columns import Column, console, print_columns
@@ -18,6 +17,7 @@ from bnexp.analysis.statistics.target import Durations
 from bnexp.analysis.statistics.verdict import Verdict
 from bnexp.analysis.surroundings import differences
 from bnexp.analysis.table import number
+from bnexp.console import Console
 from bnexp.studies import verdicts
 from bnexp.studies.conduct import status
 from bnexp.studies.evidence import Evidence
