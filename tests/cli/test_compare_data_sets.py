@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tests.analysis.synthetic import write_run
+from tests.sealing import seal_again
 
 from bnexp.analysis.runs import find_runs
 from bnexp.analysis.same_data import by_data, is_same_data
@@ -144,5 +145,6 @@ def test_files_are_known_by_their_digest_where_one_was_recorded(tmp_path: Path, 
         result = json.loads(file.read_text())
         result["data"] = {"digest": "d1" if file.parent.name.startswith("0") else second, "classes": {"a": 3, "b": 4}}
         file.write_text(json.dumps(result))
+        seal_again(file.parent)
     found = by_data(find_runs([tmp_path])[0], "test/accuracy")
     assert (len(found) == 1) is is_same

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from tests.sealing import seal_again
 from torch.nn import functional as F
 
 from bnexp.cli.main import main
@@ -91,6 +92,7 @@ def test_the_middle_is_the_loss_of_the_weights_that_the_run_ended_with(outputs: 
     folder = one(outputs, norm)
     assert main(["landscape", str(folder), *QUICK]) == 0
     config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    del config["fingerprint"]
     experiment = prepare(config, config.pop("choices"))
     experiment.model.load_state_dict(load_checkpoint(folder / "checkpoint.pt")["model"])
     examples, mean, std = experiment.dataset.train, experiment.dataset.mean, experiment.dataset.std
@@ -146,6 +148,7 @@ def test_a_run_is_mapped_where_it_could_not_be_launched_as_it_was(
     lines = [f"  {launched}" if line.startswith(f"  {key}:") else line for line in config.read_text().splitlines()]
     assert f"  {launched}" in lines
     config.write_text("\n".join(lines))
+    seal_again(config.parent)
     assert main(["landscape", str(one(outputs)), *QUICK]) == 0
 
 
@@ -182,6 +185,8 @@ def test_a_damaged_checkpoint_is_named(outputs: Path, capsys: Capture) -> None:
     content = bytearray((folder / "checkpoint.pt").read_bytes())
     content[len(content) // 2] ^= 1
     (folder / "checkpoint.pt").write_bytes(content)
+    assert mistake(capsys, folder).startswith(f"{folder}/checkpoint.pt: is not what was sealed")
+    seal_again(folder)
     assert mistake(capsys, folder).startswith(f"{folder}/checkpoint.pt: damaged (")
     assert not Path("landscape.csv").exists()
 
@@ -189,13 +194,15 @@ def test_a_damaged_checkpoint_is_named(outputs: Path, capsys: Capture) -> None:
 def test_another_runs_checkpoint_is_not_taken(outputs: Path, capsys: Capture) -> None:
     folder = one(outputs)
     shutil.copy(one(outputs, seed=1) / "checkpoint.pt", folder / "checkpoint.pt")
-    assert mistake(capsys, folder).startswith(f"{folder}/checkpoint.pt: belongs to another run (")
+    seal_again(folder)
+    assert mistake(capsys, folder).startswith(f"{folder}/checkpoint.pt: belongs to another run")
 
 
 def test_a_checkpoint_of_another_network_is_not_taken(outputs: Path, capsys: Capture) -> None:
     folder = one(outputs)
     state, other = (load_checkpoint(one(outputs, norm) / "checkpoint.pt") for norm in ("batch", "none"))
     save_checkpoint(folder / "checkpoint.pt", state | {"model": other["model"]}, None)
+    seal_again(folder)
     assert mistake(capsys, folder).startswith(f"{folder}/checkpoint.pt: damaged (Error(s) in loading state_dict")
 
 
@@ -204,6 +211,7 @@ def test_weights_that_are_not_finite_have_no_landscape(outputs: Path, capsys: Ca
     state = load_checkpoint(folder / "checkpoint.pt")
     state["model"]["output.weight"][0, 0] = float("nan")
     save_checkpoint(folder / "checkpoint.pt", state, None)
+    seal_again(folder)
     reason = f"{folder}: done at step 4, its weights are not finite; leave this run out"
     assert mistake(capsys, folder) == reason
     assert main(["landscape", str(folder), str(one(outputs, "none")), *QUICK, "--line"]) == 0
@@ -218,11 +226,13 @@ def test_a_damaged_or_foreign_folder_is_named(outputs: Path, capsys: Capture) ->
         ({"norm": {"_target_": "os.system"}}, "its network cannot be built again (norm._target_=os.system is outside"),
         ({"training": 3}, "its network cannot be built again ("),
         ({"choices": {}}, "its network cannot be built again ("),
-        ({"model": config["model"] | {"width": 5}}, "its data are no longer those it was trained on, or another"),
+        ({"model": config["model"] | {"width": 5}}, "its data or its code are no longer those it was trained with"),
     ):
         (folder / "config.yaml").write_text(yaml.safe_dump(config | change), encoding="utf-8")
+        seal_again(folder)
         assert mistake(capsys, folder).startswith(f"{folder}: {words}")
     (folder / "config.yaml").write_text("seed: [", encoding="utf-8")
+    seal_again(folder)
     assert mistake(capsys, folder).startswith(f"{folder}: damaged (ParserError")
     (folder / "result.json").unlink()
     assert mistake(capsys, folder).startswith(f"{folder}: ")

@@ -161,7 +161,7 @@ def test_a_damaged_run_is_named(here: CommandLine, words: list[str], tmp_path: P
     (folder / "metrics.jsonl").write_text("")
     done = here(*words, BASIC)
     assert done.returncode == 1
-    assert "no evaluation in metrics.jsonl; remove the folder" in done.stdout
+    assert f"{folder.name}/metrics.jsonl: is not what was sealed" in done.stdout
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -16,6 +16,7 @@ import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.conftest import command
+from tests.sealing import break_seal
 
 QUICK = ["training.epochs=2", "model.width=8"]
 
@@ -40,7 +41,7 @@ def test_the_demo_reaches_97_percent_and_leaves_the_whole_record(bnexp, tmp_path
     assert folder.parent.name == "digits-convnet-he-batch-momentum"
     result = read(folder)
     assert result["status"] == "done"
-    assert folder.name == f"{result['fingerprint']}-s0"
+    assert (folder.name, len(result["fingerprint"])) == (f"{result['fingerprint'][:10]}-s0", 64)
     assert result["metrics"]["test/accuracy"] >= 0.97
     assert str(folder.relative_to(tmp_path)) in done.stdout
     assert "bnexp dashboard" in done.stdout
@@ -85,7 +86,7 @@ def test_a_multirun_trains_what_is_missing_and_shows_each_arm(bnexp, tmp_path: P
         assert arm in first.stdout
     assert "±" in first.stdout
     missing = run_folders(tmp_path)[3]
-    (missing / "result.json").unlink()
+    break_seal(missing)
     (missing / "checkpoint.pt").unlink()
     times = {folder: (folder / "result.json").stat().st_mtime_ns for folder in run_folders(tmp_path)}
     second = bnexp(*words)
@@ -133,11 +134,37 @@ def test_a_run_that_is_asked_for_twice_counts_once(bnexp, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("damage", ["lines lost", "no status", "foreign checkpoint", "no text"])
-def test_a_damaged_record_is_noticed_and_trained_anew(damage: str, bnexp, tmp_path: Path) -> None:
+def test_a_damaged_record_is_noticed_and_trained_again_where_that_is_asked_for(
+    damage: str, bnexp, tmp_path: Path
+) -> None:
     assert bnexp("train", *QUICK).returncode == 0
     [folder] = run_folders(tmp_path)
     before = rows(folder, timeless=True)
     (folder / "result.json").write_text("{}")
+    if damage == "lines lost":
+        (folder / "metrics.jsonl").write_text("")
+    elif damage == "foreign checkpoint":
+        torch.save({"a": 1}, folder / "checkpoint.pt")
+    elif damage == "no text":
+        (folder / "metrics.jsonl").write_bytes(b"\xff\xfe")
+    again = bnexp("train", *QUICK)
+    assert again.returncode == 2
+    assert "result.json: is not what was sealed at the run's end" in again.stderr
+    assert (folder / "result.json").read_text() == "{}"
+    again = bnexp("train", *QUICK, "rerun=true")
+    assert again.returncode == 0, again.stderr
+    assert read(folder)["status"] == "done"
+    assert rows(folder, timeless=True) == before
+
+
+@pytest.mark.parametrize("damage", ["lines lost", "no status", "foreign checkpoint", "no text"])
+def test_damage_to_a_run_that_was_killed_at_its_very_end_is_noticed_and_trained_anew(
+    damage: str, bnexp, tmp_path: Path
+) -> None:
+    assert bnexp("train", *QUICK).returncode == 0
+    [folder] = run_folders(tmp_path)
+    before = rows(folder, timeless=True)
+    (break_seal(folder) / "result.json").write_text("{}")
     if damage == "lines lost":
         (folder / "metrics.jsonl").write_text("")
     elif damage == "foreign checkpoint":
@@ -185,8 +212,8 @@ def test_a_multirun_stopped_half_way_trains_only_what_is_missing(bnexp, tmp_path
     assert process.returncode == 130, stderr
     assert "mean ± sd over seeds" in stdout
     finished = {folder: (folder / "result.json").read_text() for folder in run_folders(tmp_path)
-                if read(folder)["status"] == "done"}  # fmt: skip
-    assert 3 <= len(finished) < 8
+                if (folder / "seal.json").exists()}  # fmt: skip
+    assert 2 <= len(finished) < 8
     second = bnexp(*words)
     assert second.returncode == 0, second.stderr
     assert second.stdout.count("not repeated") == len(finished)
