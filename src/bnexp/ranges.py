@@ -159,7 +159,9 @@ def _plain(value: object, annotation: Any) -> str | None:
     if annotation is float:
         return None if is_number else "must be a number"
     if annotation is int:
-        return None if is_number and isinstance(value, int) else "must be a whole number"
+        if not is_number or not isinstance(value, int):
+            return "must be a whole number"
+        return None if abs(value) < 2**63 else "must be a whole number of at most 64 bits"
     if annotation is bool:
         return None if isinstance(value, bool) else "must be true or false"
     if annotation is str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, TextIO
 
 
@@ -46,8 +46,25 @@ def make_streams_harmless() -> None:
     sys.stdout, sys.stderr = _harmless(sys.stdout), _harmless(sys.stderr)
 
 
+class OutputError(OSError):
+    """What is printed cannot be written: the disk that it goes to is full, say."""
+
+
+@contextmanager
+def _naming_output() -> Iterator[None]:
+    """Tell an error of the output from that of any other file."""
+    try:
+        yield
+    except BrokenPipeError:  # whoever read it has gone, which is no fault
+        raise
+    except OSError as error:
+        raise OutputError(error.errno, error.strerror) from error
+
+
 class HarmlessStream:
     """A stream of text that writes out whatever is neither printable nor the end of a line.
+
+    Where standard error cannot be written, what goes there is lost: no run is to fail for a line about it.
 
     Attributes:
         under: the stream that it writes to.
@@ -58,8 +75,17 @@ class HarmlessStream:
 
     def write(self, text: str) -> int:
         """Write; return how many characters were given."""
-        self.under.write("\n".join(map(printable, text.split("\n"))))
+        with self._guarded():
+            self.under.write("\n".join(map(printable, text.split("\n"))))
         return len(text)
+
+    def flush(self) -> None:
+        """Hand what was written to the operating system."""
+        with self._guarded():
+            self.under.flush()
+
+    def _guarded(self) -> AbstractContextManager[None]:
+        return suppress(OSError) if self.under is sys.__stderr__ else _naming_output()
 
     def writelines(self, lines: Iterable[str]) -> None:
         """Write each of ``lines``."""

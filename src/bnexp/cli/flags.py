@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from bnexp.cli.boundary import check_overrides
 from bnexp.config.folder import config_dir, groups
 from bnexp.config.home import at_home
 from bnexp.errors import ConfigError, did_you_mean
@@ -109,6 +110,8 @@ def parse(arguments: Sequence[str], flags: Sequence[Flag], command: str) -> tupl
         if flag.value is not None:
             value = _checked(flag, name, value if equals else _following(flag, rest))
         found[flag.names[0]] = at_home(value, flag.names[0]) if flag.value in PATHS else value
+    if command in OF_RUNS:
+        check_overrides(words)
     return found, words
 
 

@@ -11,17 +11,19 @@ import select
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from io import TextIOWrapper
 from itertools import takewhile
 from typing import NamedTuple, NoReturn
 
 import bnexp
+from bnexp.cli.boundary import LONGEST_LINE, about, check_words, open_closed_streams, shortened
 from bnexp.cli.wrapping import fitted
 from bnexp.errors import ConfigError, Terminated, did_you_mean
 from bnexp.garbage import importing
 from bnexp.import_path import protect
-from bnexp.text import harmless_streams, make_streams_harmless, say
+from bnexp.text import OutputError, harmless_streams, make_streams_harmless, say
 
 
 class Command(NamedTuple):
@@ -62,6 +64,7 @@ def process() -> NoReturn:
     What Python does last, taking down one module after another, is left out: it takes PyTorch's half a second.
     """
     protect()
+    open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without ± or × still gets the numbers
@@ -69,16 +72,17 @@ def process() -> NoReturn:
     status = main()
     threading._shutdown()  # type: ignore[attr-defined]  # with the next line, all that others have left for the end
     atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # full, or closed meanwhile: told where it was written to
+            stream.flush()
     os._exit(status)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``bnexp`` with the words ``argv`` (by default the process's own) and return the exit status.
 
-    0: done; 1: a run failed; 2: a mistake on the command line, told in one line; 130: Ctrl-C; 141: whoever read the
-    output has gone. Any other exception passes through with its traceback.
+    0: done; 1: a run failed, or the output cannot be written; 2: a mistake on the command line, told in one line;
+    130: Ctrl-C; 141: whoever read the output has gone. Any other exception passes through with its traceback.
     """
     try:
         with harmless_streams():
@@ -87,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return status
     except ConfigError as error:
         first, *others = error.lines
-        say(f"bnexp: {first}", *others, error=True)
+        _complain(f"bnexp: {first}", *others)
         return 2
     except KeyboardInterrupt:
         return 130
@@ -96,12 +100,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         if not _reader_has_gone():
             raise
-        # What is still buffered goes nowhere; otherwise the interpreter complains while it shuts down.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 141
+    except OSError as error:
+        if isinstance(error, OutputError):
+            _drop_output()
+            _complain(f"bnexp: standard output cannot be written: {error.strerror}")
+            return 1
+        if (line := about(error)) is None:
+            raise
+        _complain(f"bnexp: {line}")
+        return 2
+
+
+def _complain(*lines: str) -> None:
+    """Print error lines; where standard error is full or closed there is nobody to tell."""
+    with suppress(OSError):
+        say(*(shortened(line, LONGEST_LINE) for line in lines), error=True)
+
+
+def _drop_output() -> None:
+    """Let what is still buffered go nowhere; otherwise the interpreter complains while it shuts down."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _dispatch(words: list[str]) -> int:
+    check_words(words)
     name, *arguments = words or ["--help"]
     if name == "--version":
         say(f"bnexp {bnexp.__version__}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext, redirect_stderr
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +101,7 @@ def _obey(
     GlobalHydra.instance().initialize(app)
     try:
         if "--cfg" in flags:
-            app.show_cfg("train", words, flags["--cfg"], flags.get("--package"), "--resolve" in flags)
+            _show_config(app, words, flags)
         elif "--info" in flags:
             app.show_info(flags["--info"], "train", words)
         elif "--hydra-help" in flags:
@@ -109,6 +111,17 @@ def _obey(
             _run_app(not multirun, multirun, app.get_mode("train", words), app, "train", task, words)
     finally:
         GlobalHydra.instance().clear()
+
+
+def _show_config(app: Hydra, words: list[str], flags: Mapping[str, str]) -> None:
+    package = flags.get("--package")
+    try:
+        with redirect_stderr(StringIO()) if package else nullcontext():  # Hydra's own line, in other words
+            app.show_cfg("train", words, flags["--cfg"], package, "--resolve" in flags)
+    except SystemExit as error:
+        raise ConfigError(
+            f"--package={package}: the configuration has no such part; write a group, norm say"
+        ) from error
 
 
 def _show_help(app: Hydra, words: list[str]) -> None:

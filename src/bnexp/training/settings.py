@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from bnexp.ranges import Count, Fraction, Interval, Location, Natural, Positive
 
 MOST_REPLICAS = 1024
+MOST_EPOCHS = 10**9
 
 Seconds = Annotated[float, Interval(low=0, open_low=True, high=10**9)]
 """Time that an alarm can be set to, for all replicas together too."""
@@ -39,9 +40,9 @@ class Settings:
         replicas: runs of the seeds ``seed``, ``seed + 1``, …, each in its folder, in lockstep in one process.
     """
 
-    epochs: Count
+    epochs: Annotated[Count, Interval(high=MOST_EPOCHS)]
     batch_size: Count | Literal["full"]
-    eval_every: Positive
+    eval_every: Annotated[Positive, Interval(high=MOST_EPOCHS)]
     device: Annotated[str, Location()]
     precision: Literal["fp32", "tf32", "bf16"]
     threads: Annotated[Count, Interval(high=1024)] | Literal["auto"]
