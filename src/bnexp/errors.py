@@ -6,14 +6,10 @@ The command line prints it and ends with status 2; nothing has been written by t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 from bnexp.text import printable
-
-LONGEST = 100
-"""Letters of a word that are compared with others; a longer one is no misspelling."""
 
 
 class ConfigError(ValueError):
@@ -40,16 +36,7 @@ class TimedOut(Exception):  # noqa: N818  (named as Terminated is)
     """A run has taken longer than ``training.timeout``; it has failed, and the sweep goes on."""
 
 
-def plain(word: str) -> str:
-    """Return a word without what people write differently: upper case, hyphens, underscores, dots, slashes."""
-    return re.sub(r"[\W_]+", "", word.lower())
-
-
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the candidate that is spelled nearly as ``word``, or an empty string.
-
-    Two words of which less than two thirds agree have little in common, and a wrong hint is worse than none.
-    """
-    by_spelling = {plain(candidate): candidate for candidate in reversed(list(candidates))}
-    close = get_close_matches(plain(word)[:LONGEST], by_spelling, n=1, cutoff=0.66)
-    return f"; did you mean '{by_spelling[close[0]]}'?" if close else ""
+    """Return ``"; did you mean 'x'?"`` for the candidate nearest to ``word``, or an empty string."""
+    close = get_close_matches(word, list(candidates), n=1, cutoff=0.5)
+    return f"; did you mean '{close[0]}'?" if close else ""

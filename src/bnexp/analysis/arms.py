@@ -10,7 +10,6 @@ from functools import cache
 from typing import Any
 
 from bnexp.analysis.runs import Run
-from bnexp.config.meaning import instead_of_setting
 from bnexp.config.targets import NUM_INJECTED, is_numeric, parameters, show
 from bnexp.errors import ConfigError, did_you_mean
 from bnexp.text import printable
@@ -94,7 +93,7 @@ def by_values(runs: Sequence[Run], keys: Sequence[str]) -> list[Arm]:
     known = {key for run in runs for key in run.values}
     for key in keys:
         if key not in known:
-            raise ConfigError(f"{key}: the runs have no such choice or setting{instead_of_setting(key, known)}")
+            raise ConfigError(f"{key}: the runs have no such choice or setting{did_you_mean(key, sorted(known))}")
     groups = _grouped(runs, lambda run: _label(run.values, keys))
     return [
         Arm(label, {key: group[0].values[key] for key in keys if key in group[0].values}, tuple(group))

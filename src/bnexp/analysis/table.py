@@ -14,8 +14,7 @@ from bnexp.analysis.statistics.difference import compare as difference_to
 from bnexp.analysis.statistics.estimate import CONFIDENCE, Estimate
 from bnexp.analysis.statistics.multiplicity import benjamini_hochberg
 from bnexp.analysis.statistics.student import mean
-from bnexp.config.meaning import metric_meant
-from bnexp.errors import ConfigError
+from bnexp.errors import ConfigError, did_you_mean
 from bnexp.training.record import finite
 
 
@@ -67,7 +66,7 @@ def compare(arms: Sequence[Arm], metric: str, baseline: Arm) -> Comparison:
     if metric not in known:
         names = ", ".join(sorted(known))
         raise ConfigError(
-            f"{metric}: no run records such a metric{metric_meant(metric, sorted(known))} (there are: {names})"
+            f"{metric}: no run records such a metric{did_you_mean(metric, sorted(known))} (there are: {names})"
         )
     values = [_values(arm, metric) for arm in arms]
     means = [_mean(arm, metric) for arm in arms]

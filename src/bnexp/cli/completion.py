@@ -9,7 +9,7 @@ from typing import Any
 from bnexp.cli.check import FLAGS as CHECK
 from bnexp.cli.clean import FLAGS as CLEAN
 from bnexp.cli.compare import FLAGS as COMPARE
-from bnexp.cli.flags import CONFIG_DIR, HYDRA, OF_RUNS, SUMMARY, Flag, parse
+from bnexp.cli.flags import CONFIG_DIR, HYDRA, SUMMARY, Flag, parse
 from bnexp.cli.inspect import FLAGS as INSPECT
 from bnexp.cli.landscape import FLAGS as LANDSCAPE
 from bnexp.cli.listing import defaults, parts, primary, search_path
@@ -18,7 +18,6 @@ from bnexp.cli.status import FLAGS as STATUS
 from bnexp.cli.study import FLAGS as STUDY
 from bnexp.config.choice_file import read_choice
 from bnexp.config.folder import choices, groups
-from bnexp.config.meaning import completions, folded, said, vocabulary
 from bnexp.config.yaml_file import read_mapping
 from bnexp.errors import ConfigError
 from bnexp.text import say
@@ -58,18 +57,14 @@ ZSH = r"""_bnexp() {
         return
     fi
     local -a unfinished=(${(M)found:#*[=.]}) finished=(${found:#*[=.]})
-    # -U: what is meant need not begin with what was typed (norm=bn).
-    compadd -U -Q -S '' -a unfinished
-    compadd -U -Q -a finished
+    compadd -Q -S '' -a unfinished
+    compadd -Q -a finished
 }
 (( $+functions[compdef] )) || { autoload -Uz compinit && compinit }
 compdef _bnexp bnexp
 """
 
 SCRIPTS = {"bash": BASH, "zsh": ZSH}
-
-
-FLAGS_OF_RUNS = {"train": HYDRA, "summary": SUMMARY, "inspect": INSPECT, "check": CHECK, "study": STUDY}
 
 
 def help_text() -> str:
@@ -125,19 +120,7 @@ def candidates(before: Sequence[str], current: str) -> list[str]:
             words = ["--port", "--help"]
         case _:
             words = []
-    return [word for word in words if word.startswith(current)] or _meant(before, current)
-
-
-def _meant(before: Sequence[str], current: str) -> list[str]:
-    """Return the words that the field's ``current`` may be meant for, where none of bnexp's begins with it."""
-    if len(before) < 2 or before[1] not in OF_RUNS or not current:
-        return []
-    flags = FLAGS_OF_RUNS[before[1]]
-    if _unfinished(before[2:], flags) is not None:
-        return []
-    folders, words = _read_so_far(before[2:], flags)
-    found = completions(folded(current) if current.startswith("--") else current, vocabulary(folders, said(words)))
-    return [word for word in found if before[1] != "study" or word != "seed="]
+    return [word for word in words if word.startswith(current)]
 
 
 def _overrides(arguments: Sequence[str], current: str, flags: Sequence[Flag]) -> list[str]:

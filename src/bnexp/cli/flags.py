@@ -45,9 +45,6 @@ HYDRA = (
     Flag(("--version",)),
 )
 
-OF_RUNS = ("train", "study", "summary", "inspect", "check")
-"""The commands that take the words of a run."""
-
 SUMMARY = (Flag(("--json",)), CONFIG_DIR, Flag(("--help", "-h")))
 
 TRAIN_HELP = """\
@@ -99,10 +96,8 @@ def parse(arguments: Sequence[str], flags: Sequence[Flag], command: str) -> tupl
             continue
         name, equals, value = word.partition("=")
         if name not in by_name:
-            hint = _instead(word, rest, words, command) or did_you_mean(name, by_name)
-            raise ConfigError(
-                f"{name}: bnexp {command} has no such flag{hint or f'; bnexp {command} --help shows the flags'}"
-            )
+            hint = did_you_mean(name, by_name) or f"; bnexp {command} --help shows the flags"
+            raise ConfigError(f"{name}: bnexp {command} has no such flag{hint}")
         flag = by_name[name]
         if flag.value is None and equals:
             raise ConfigError(f"{word}: the flag takes no value; write {name}")
@@ -110,19 +105,6 @@ def parse(arguments: Sequence[str], flags: Sequence[Flag], command: str) -> tupl
             value = _checked(flag, name, value if equals else _following(flag, rest))
         found[flag.names[0]] = value
     return found, words
-
-
-def _instead(word: str, rest: Sequence[str], before: Sequence[str], command: str) -> str:
-    """Return what to write for a flag that is a key or a group here: ``--lr 0.1``, ``--norm=batch``."""
-    if command not in OF_RUNS:
-        return ""
-    from bnexp.config.meaning import folded, said, vocabulary, words_meant  # only a mistake needs them
-
-    name, equals, value = word.partition("=")
-    has_value = bool(rest) and not rest[0].startswith("-") and "=" not in rest[0]
-    given = value if equals else rest[0] if has_value else None
-    meant = words_meant(folded(name), given, vocabulary([config_dir()], said([*before, *rest])))
-    return f"; write {', or '.join(meant[:3])}" if meant else ""
 
 
 def _with_quoted_homes(word: str) -> str:

@@ -14,10 +14,8 @@ import bnexp
 from bnexp.cli.flags import CONFIG_DIR, parse, user_dirs
 from bnexp.config.choice_file import read_choice
 from bnexp.config.folder import choices, config_dir, groups
-from bnexp.config.keys import PRIMARY, default_choices
-from bnexp.config.meaning import choice_meant, vocabulary, words_meant
 from bnexp.config.targets import show
-from bnexp.config.yaml_file import read_text
+from bnexp.config.yaml_file import read_mapping, read_text
 from bnexp.errors import ConfigError, did_you_mean
 from bnexp.text import say
 
@@ -69,12 +67,14 @@ def search_path(flags: dict[str, str]) -> list[Path]:
 
 def primary() -> Path:
     """Return the config file that a training run starts from."""
-    return config_dir() / PRIMARY
+    return config_dir() / "train.yaml"
 
 
 def defaults() -> dict[str, str]:
     """Return the groups of a training run and the choice of each that is taken if none is named."""
-    return default_choices(config_dir())
+    entries = [entry for entry in read_mapping(primary()).get("defaults", []) if isinstance(entry, dict)]
+    pairs = [(str(key), str(choice)) for entry in entries for key, choice in entry.items()]
+    return {key: choice for key, choice in pairs if not key.startswith("override ")}
 
 
 def parts(folders: Sequence[Path], group: str, choice: str, above: frozenset[Path] = frozenset()) -> list[Path]:
@@ -119,9 +119,7 @@ def one_choice(folders: Sequence[Path], group: str, choice: str, width: int | No
     """Return what ``choice`` does, the formula and source of the code that it names, and its values."""
     found = _known_group(folders, group)
     if choice not in found:
-        meant = choice_meant(group, choice, found)
-        hint = f"; write bnexp list {group} {meant.split()[0]}" if meant else did_you_mean(choice, found)
-        hint = hint or f"; choose from {', '.join(found)}"
+        hint = did_you_mean(choice, found) or f"; choose from {', '.join(found)}"
         raise ConfigError(f"{choice}: the group {group} has no such choice{hint}")
     files = parts(folders, group, choice)
     about = [f"{group}={choice}: {description(files[0])}".rstrip()]
@@ -136,17 +134,9 @@ def one_choice(folders: Sequence[Path], group: str, choice: str, width: int | No
 def _known_group(folders: Sequence[Path], group: str) -> dict[str, Path]:
     names = groups(folders)
     if group not in names:
-        hint = _meant(group, folders) or did_you_mean(group, names) or f"; choose from {', '.join(names)}"
+        hint = did_you_mean(group, names) or f"; choose from {', '.join(names)}"
         raise ConfigError(f"{group}: there is no such group{hint}")
     return choices(folders, group)
-
-
-def _meant(word: str, folders: Sequence[Path]) -> str:
-    """Return what to write where a word is no group, but a name for one, for a choice or for a key."""
-    meant = words_meant(word, None, vocabulary(folders, {}))
-    places = [re.match(r"(\w+)(?:\.|=(\w*))", words) for words in meant]
-    found = dict.fromkeys(" ".join(filter(None, place.groups())) for place in places if place)
-    return f"; write {', or '.join(f'bnexp list {place}' for place in found)}" if found else ""
 
 
 def _wrapped(first: str, text: str, width: int, indent: int) -> list[str]:

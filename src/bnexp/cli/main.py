@@ -125,16 +125,8 @@ def _command(name: str) -> Command:
         return COMMANDS[name]
     if "=" in name:
         raise ConfigError(f"{name}: a command must come first; write bnexp train {name}")
-    hint = _meant(name) or did_you_mean(name, [*COMMANDS, "help", "--help", "--version"])
-    hint = hint or f"; choose from {', '.join(COMMANDS)}"
+    hint = did_you_mean(name, [*COMMANDS, "help", "--help", "--version"]) or f"; choose from {', '.join(COMMANDS)}"
     raise ConfigError(f"{name}: bnexp has no such {'flag' if name.startswith('-') else 'command'}{hint}")
-
-
-def _meant(name: str) -> str:
-    from bnexp.config.meaning import command_meant  # only a mistake needs it
-
-    meant = command_meant(name)
-    return f"; write bnexp {meant}" if meant and not name.startswith("-") else ""
 
 
 def _overview() -> str:

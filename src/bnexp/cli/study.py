@@ -56,7 +56,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run the study that the arguments name; return the exit status."""
     flags, words = parse(arguments, FLAGS, "study")
     folders = user_dirs(flags)
-    names = [word for word in words if "=" not in word and not word.startswith(("~", "+"))]
+    names = [word for word in words if "=" not in word and word[0] not in "~+"]
     if len(names) != 1:
         known = ", ".join(choices([*folders, config_dir()], "study"))
         raise ConfigError(f"{' '.join(names) or 'study'}: name one study ({known})")

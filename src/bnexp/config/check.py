@@ -6,10 +6,9 @@ import inspect
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from bnexp.config.meaning import Vocabulary, instead_of_key
 from bnexp.config.targets import NUM_INJECTED, is_numeric, parameters, problems, resolve, show
 from bnexp.data.split import split
-from bnexp.errors import ConfigError
+from bnexp.errors import ConfigError, did_you_mean
 from bnexp.models.finetune import finetune_
 from bnexp.ranges import Location, Natural, Place, canonical, violation
 
@@ -39,12 +38,7 @@ def check(config: Config, choices: Mapping[str, str]) -> None:
     """
     lines: list[str] = []
     known = [*NUM_INJECTED, *TOP_LEVEL]
-    own = _own_vocabulary(config, choices)
-    lines += [
-        f"{key}: there is no such key{instead_of_key(str(key), show(config[key]), own)}"
-        for key in config
-        if key not in known
-    ]
+    lines += [f"{key}: there is no such key{did_you_mean(str(key), known)}" for key in config if key not in known]
     lines += [f"{key}: a run cannot do without it; take the word ~{key} out" for key in known if key not in config]
     several = [group for group in NUM_INJECTED if group in config and group not in choices]  # Hydra merges norm=[a,b]
     lines += [f"{group}: a run takes one choice of it; bnexp train -m {group}=a,b trains both" for group in several]
@@ -62,15 +56,6 @@ def check(config: Config, choices: Mapping[str, str]) -> None:
             lines += error.lines
     if lines:
         raise ConfigError(*lines)
-
-
-def _own_vocabulary(config: Config, choices: Mapping[str, str]) -> Vocabulary:
-    """What this configuration has."""
-    nodes = {group: config[group] for group in NUM_INJECTED if isinstance(config.get(group), dict)}
-    keys = {f"{group}.{key}": {choices.get(group, "")} for group, node in nodes.items() for key in node}
-    return Vocabulary(
-        keys | {key: {"train"} for key in TOP_LEVEL}, {}, {group: choices.get(group, "") for group in nodes}
-    )
 
 
 def numeric_part(config: Config) -> Config:

@@ -11,14 +11,13 @@ import importlib
 import inspect
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from importlib import import_module
 from traceback import extract_tb
 from typing import Any, get_type_hints
 
 from bnexp.config.folder import config_dir
-from bnexp.config.meaning import Vocabulary, value_meant, words_meant
 from bnexp.errors import ConfigError, did_you_mean
 from bnexp.ranges import Location, Unless, marks, violation
 
@@ -145,24 +144,14 @@ def problems(group: str, node: Mapping[str, Any], schema: Mapping[str, inspect.P
             continue
         if key not in schema:
             known = ", ".join(f"{group}.{name}" for name in schema) or "nothing to set"
-            hint = _instead(group, str(key), show(value), schema)
-            lines.append(f"{group}.{key}: {choice} has no '{key}'{hint} (it has: {known})")
+            lines.append(f"{group}.{key}: {choice} has no '{key}'{did_you_mean(str(key), schema)} (it has: {known})")
         elif (rule := violation(value, schema[key].annotation)) is not None:
-            meant = value_meant(f"{group}.{key}", show(value))
-            fix = f"{rule.partition('; ')[0]}; write {group}.{key}={meant}" if meant else rule
-            lines.append(f"{group}.{key}={show(value)} {fix}")
+            lines.append(f"{group}.{key}={show(value)} {rule}")
     required = [name for name, parameter in schema.items() if parameter.default is parameter.empty]
     lines += [
         f"{group}.{name} is not set; {choice} needs it: add {group}.{name}=…" for name in required if name not in node
     ]
     return lines
-
-
-def _instead(group: str, key: str, value: str, known: Iterable[str]) -> str:
-    """Return the end of a line about a key that a choice has not."""
-    of_choice = Vocabulary({f"{group}.{name}": {""} for name in known}, {}, {group: ""})
-    meant = [words for words in words_meant(f"{group}.{key}", value, of_choice) if words.startswith(f"{group}.")]
-    return f"; write {meant[0]}" if meant else did_you_mean(key, known)
 
 
 def show(value: object) -> str:

@@ -14,7 +14,6 @@ from bnexp.analysis.same_data import PUBLISHED
 from bnexp.config.check import Config
 from bnexp.config.compose import Composed, compose_seeds
 from bnexp.config.hydra_words import check_hydra_words
-from bnexp.config.meaning import study_word_meant
 from bnexp.errors import ConfigError, did_you_mean
 from bnexp.experiment import Experiment, prepare
 from bnexp.files import read_bytes
@@ -119,9 +118,6 @@ def make_plan(study: Study, words: Sequence[str], user_dirs: Sequence[Path] = ()
     if replicas := next((word for word in words if _key(word) == "training.replicas"), None):
         raise ConfigError(f"{replicas}: a study trains its seeds side by side by itself; say how many with seeds=N")
     _refuse_own_words(study)
-    for key, _, value in map(_split, words):
-        if key not in OWN_KEYS and (meant := study_word_meant(key)) is not None:
-            raise ConfigError(f"{key}={value}: there is no such word; write {meant}={value}")
     own = {key: value for key, equals, value in map(_split, words) if equals and key in OWN_KEYS}
     typed = set(own)
     hydra = tuple(word for word in words if _key(word).startswith("hydra"))
