@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import warnings
 from argparse import Namespace
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext, redirect_stderr
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import chdir, contextmanager, nullcontext, redirect_stderr
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -16,25 +17,23 @@ from hydra._internal.utils import _run_app, get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from bnexp.analysis.multirun import note_run
-from bnexp.analysis.search import search_value
-from bnexp.analysis.summary import print_result, print_summary, result_line
+from bnexp.analysis.search import Trial, note_trial, read_trials, search_value
+from bnexp.analysis.summary import print_result, result_line
 from bnexp.cli.contract import announcing
 from bnexp.cli.flags import HYDRA
-from bnexp.cli.multirun import plan_multirun, planned
+from bnexp.cli.sweep import plan_sweep
 from bnexp.config.compose import config_loader, resolved_replicas
 from bnexp.config.explain import explain, mistake
 from bnexp.config.home import quoted
 from bnexp.config.hydra_words import check_hydra_words
 from bnexp.errors import ConfigError
-from bnexp.experiment import prepare
+from bnexp.experiment import Experiment, prepare
 from bnexp.run import Reporting, run_together
-from bnexp.studies.conduct import status
 from bnexp.text import harmless_streams, say
 from bnexp.training.progress import Silence, reporter
 from bnexp.training.seal import DAMAGED
@@ -47,18 +46,57 @@ def run_through_hydra(flags: Mapping[str, str], overrides: Sequence[str], folder
     """Let Hydra do what the arguments ask for; return the exit status."""
     _refuse_contradictions(flags)
     check_hydra_words(overrides)
-    jobs = plan_multirun(overrides, folders) if "--multirun" in flags else []
-    outcomes: list[str | ConfigError] = []
-
-    def task(config: DictConfig) -> float | None:
-        outcome, score = train_job(config)
-        outcomes.append(outcome)
-        return score
-
     # With its full errors on, Hydra raises instead of printing several lines and exiting with status 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    try:
+    if "--multirun" in flags:
+        return _sweep(flags, overrides, folders)
+    outcomes: list[str | ConfigError] = []
+
+    def task(config: DictConfig) -> None:
+        outcomes.append(train_job(config)[0])
+
+    with _explained(overrides, folders):
         _obey(flags, overrides, folders, task)
+    if outcomes and isinstance(outcomes[-1], ConfigError):
+        raise outcomes[-1]
+    return 1 if {"failed", DAMAGED} & set(map(str, outcomes)) else 0
+
+
+def _sweep(flags: Mapping[str, str], overrides: Sequence[str], folders: Sequence[Path]) -> int:
+    """Let a launcher or a sweeper of Hydra's train many runs; return the exit status."""
+    sweep = plan_sweep(overrides, folders)
+    place = sweep.place  # launchers carry the task to other processes, and this with it
+
+    def task(config: DictConfig) -> float | None:
+        return train_job(config, place)[1]
+
+    try:
+        with _explained(overrides, folders), warnings.catch_warnings():
+            # The sweeper's plugin calls Optuna by names of yesterday, which is nothing that a user could mend.
+            warnings.filterwarnings("ignore", ".* has been deprecated in v", FutureWarning)
+            _obey(flags, sweep.words, folders, task)
+    except ConfigError:
+        raise
+    except Exception as error:
+        if not sweep.sweeper:
+            raise
+        # Somebody else's code, and what it makes of its own words: a study's name, a database that is not there.
+        what = (str(error).splitlines() or [""])[0]
+        line = f"hydra/sweeper={sweep.sweeper}: {type(error).__name__}: {what}"
+        if not read_trials(place):
+            raise ConfigError(line) from error
+        say(f"bnexp: {line}", error=True)
+        return 1
+    finally:
+        sweep.print_outcome()
+    return sweep.exit_status()
+
+
+@contextmanager
+def _explained(overrides: Sequence[str], folders: Sequence[Path]) -> Iterator[None]:
+    """Turn Hydra's complaints about words into a line."""
+    try:
+        yield
     except ConfigError:
         raise
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
@@ -67,14 +105,6 @@ def run_through_hydra(flags: Mapping[str, str], overrides: Sequence[str], folder
         if (line := mistake(overrides, folders)) is None:
             raise
         raise ConfigError(line) from error
-    finally:
-        if jobs:
-            print_summary([planned(job) for job in jobs], Path(jobs[0].composed.config["output_dir"]))
-    if jobs:  # launchers train in other processes too: the run folders tell, not this process's outcomes
-        outcomes = [status(job) for job in jobs]
-    elif outcomes and isinstance(outcomes[-1], ConfigError):
-        raise outcomes[-1]
-    return 1 if {"failed", "missing", DAMAGED} & set(map(str, outcomes)) else 0
 
 
 def _refuse_contradictions(flags: Mapping[str, str]) -> None:
@@ -133,33 +163,48 @@ def _show_help(app: Hydra, words: list[str]) -> None:
 
 
 @harmless_streams()
-def train_job(config: DictConfig) -> tuple[str | ConfigError, float | None]:
+def train_job(config: DictConfig, multirun: Path | None = None) -> tuple[str | ConfigError, float | None]:
     """Train one run or its replicas, in this process or a launcher's worker.
+
+    Args:
+        config: composed by Hydra.
+        multirun: the folder of the multirun that the run is part of.
 
     Returns:
         The status of the run, or the mistake in its configuration (raised here, Hydra would wrap it in lines of its
         own); and what sweepers that look for the best configuration are told (:func:`search_value`).
     """
     hydra_config = HydraConfig.get()
-    try:
-        prepared = [prepare(*composed) for composed in resolved_replicas(config, hydra_config.runtime.choices)]
-        if hydra_config.mode is RunMode.MULTIRUN:
-            for experiment in prepared:
-                note_run(Path(hydra_config.runtime.output_dir), experiment.path)
-        reporting: Reporting = reporter if len(prepared) == 1 else Silence
-        if hydra_config.mode is not RunMode.MULTIRUN:
-            reporting = announcing(prepared[0].dataset.contract, reporting)
-        results = run_together(prepared, reporting)
-    except (ConfigError, OmegaConfBaseException) as problem:
-        words: Any = OmegaConf.to_container(hydra_config.overrides.task, resolve=False)
-        error = problem if isinstance(problem, ConfigError) else explain(problem, words)
-        if hydra_config.mode is RunMode.MULTIRUN:
-            say(*(f"bnexp: {line}" for line in error.lines), error=True)
-        return error, None
+    words: Any = OmegaConf.to_container(hydra_config.overrides.task, resolve=False)
+    # With hydra.job.chdir=true Hydra is somewhere else by now; paths are seen from where the user called.
+    with chdir(hydra_config.runtime.cwd) if hydra_config.job.chdir else nullcontext():
+        try:
+            prepared = [prepare(*composed) for composed in resolved_replicas(config, hydra_config.runtime.choices)]
+            results = _trained(prepared, multirun)
+        except (ConfigError, OmegaConfBaseException) as problem:
+            error = problem if isinstance(problem, ConfigError) else explain(problem, words)
+            if multirun is not None:
+                say(*(f"bnexp: {line}" for line in error.lines), error=True)
+                note_trial(multirun, Trial(tuple(words), (), None, error.lines[0]))
+            return error, None
+        value = search_value(results)
+        if multirun is not None:
+            runs = tuple((experiment.config["seed"], experiment.path.absolute()) for experiment in prepared)
+            note_trial(multirun, Trial(tuple(words), runs, value))
     for experiment, result in zip(prepared, results, strict=True):
-        if hydra_config.mode is RunMode.MULTIRUN or len(prepared) > 1:
+        if multirun is not None or len(prepared) > 1:
             say(result_line(experiment.name, result))
         else:
             print_result(experiment.path, result)
     statuses = [result["status"] for result in results]
-    return "failed" if "failed" in statuses else statuses[0], search_value(results)
+    return "failed" if "failed" in statuses else statuses[0], value
+
+
+def _trained(prepared: Sequence[Experiment], multirun: Path | None) -> list[dict[str, Any]]:
+    reporting: Reporting = reporter if len(prepared) == 1 else Silence
+    if multirun is None:
+        reporting = announcing(prepared[0].dataset.contract, reporting)
+    else:
+        for experiment in prepared:
+            note_run(multirun, experiment.path.absolute())
+    return run_together(prepared, reporting)

@@ -177,6 +177,21 @@ def explaining(overrides: Sequence[str], user_dirs: Sequence[Path] = ()) -> Iter
         raise
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError, TypeError) as error:
         raise explain(error, overrides, user_dirs) from error  # ValueError: `norm=null`, say; TypeError: `norm=[1]`
+    except Exception as error:
+        # Nothing but Hydra and OmegaConf is at work here, and they stumble over words that nobody has thought of:
+        # AttributeError for `hydra.sweeper.params={norm:batch}`, RecursionError for what is nested a thousand times.
+        what = f"{type(error).__name__}: {' '.join(str(error).split())}".strip(": ")
+        culprit = next((word for word in overrides if not _is_taken(word, user_dirs)), " ".join(overrides))
+        raise ConfigError(f"{culprit}: Hydra cannot take this ({what}); write it in another way") from error
+
+
+def _is_taken(word: str, user_dirs: Sequence[Path]) -> bool:
+    """Whether a word by itself passes through Hydra."""
+    try:
+        _loaded([word], user_dirs)
+    except Exception:
+        return False
+    return True
 
 
 def jobs_of_multirun(overrides: Sequence[str], user_dirs: Sequence[Path] = ()) -> list[list[str]]:
@@ -189,6 +204,11 @@ def jobs_of_multirun(overrides: Sequence[str], user_dirs: Sequence[Path] = ()) -
         list(map(quoted, overrides))
     )
     sweeps = [override for override in parsed if override.is_sweep_override()]
+    if interval := next((sweep for sweep in sweeps if sweep.is_interval_sweep()), None):
+        raise ConfigError(
+            f"{interval.input_line}: a grid needs values, and an interval lists none; write choice(…) or range(…), or "
+            "take a sweeper that searches, such as hydra/sweeper=optuna"
+        )
     if prod(sum(1 for _ in islice(sweep.sweep_iterator(), MOST_JOBS + 1)) for sweep in sweeps) > MOST_JOBS:
         words = " ".join(str(sweep.input_line) for sweep in sweeps)
         raise ConfigError(f"{words}: a multirun has at most {MOST_JOBS:,} runs, and this has more; use fewer values")

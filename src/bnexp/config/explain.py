@@ -19,7 +19,7 @@ from bnexp.errors import ConfigError, did_you_mean
 
 def explain(error: Exception, overrides: Sequence[str], user_dirs: Sequence[Path] = ()) -> ConfigError:
     """Return a :class:`ConfigError` that says which of the ``overrides`` Hydra or OmegaConf could not take, and why."""
-    first_line = str(error).strip().splitlines()[0]
+    first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
     if sweep := re.match("(?:Ambiguous value for argument|Sweep parameters) '(.+?)'", first_line):
         several = "names several values, and one run takes one; bnexp train -m trains them all; [a,b] is a list"
         return ConfigError(f"{sweep[1]}: {several}")

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import chdir, nullcontext
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
@@ -25,8 +26,11 @@ def train_job(config: DictConfig) -> str:
 
     A run that fails has left its error in its folder; nothing is raised for it.
     """
-    composed = resolved(config, HydraConfig.get().runtime.choices)
-    return str(run(prepare(*composed), Silence)["status"])
+    hydra_config = HydraConfig.get()
+    composed = resolved(config, hydra_config.runtime.choices)
+    # With hydra.job.chdir=true Hydra is somewhere else by now; paths are seen from where the user called.
+    with chdir(hydra_config.runtime.cwd) if hydra_config.job.chdir else nullcontext():
+        return str(run(prepare(*composed), Silence)["status"])
 
 
 def obey(parent: int) -> None:
