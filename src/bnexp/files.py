@@ -32,6 +32,14 @@ def read_text(path: Path, errors: str = "strict") -> str:
     return read_bytes(path).decode("utf-8", errors)
 
 
+def read_end(path: Path, most: int) -> tuple[bytes, bool]:
+    """Return the last bytes of a plain file, ``most`` of them at the most, and whether that is all of it."""
+    with os.fdopen(_opened(path, os.O_RDONLY), "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - most))
+        return file.read(most), size <= most
+
+
 def append(path: Path, content: bytes, *, force: bool = False) -> None:
     """Add ``content`` to the end of a plain file, which is made where there is none.
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bnexp.config.compose import compose_run
+from bnexp.config import compose
+from bnexp.config.compose import compose_arm, compose_run, compose_seeds
 from bnexp.errors import ConfigError
 
 
@@ -46,3 +47,26 @@ def test_several_values_are_no_single_run(word: str) -> None:
 def test_no_choice_at_all_is_a_mistake_in_one_line() -> None:
     with pytest.raises(ConfigError, match=r"^norm=null: norm has no such choice.*$"):
         compose_run(["norm=null"])
+
+
+@pytest.mark.parametrize("words", [[], ["norm=batch"], ["model=mlp", "model.weights=run-${seed}.pt"]])
+def test_composing_many_seeds_gives_what_composing_each_gives(words: list[str]) -> None:
+    seeds = [3, 0, 7, 1]
+    alone = [compose_run([*words, f"seed={seed}"]) for seed in seeds]
+    assert compose_seeds(words, seeds) == alone
+    assert compose_arm(words, seeds) == [[run] for run in alone]
+
+
+def test_seeds_that_nothing_follows_are_not_resolved_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    resolved, calls = compose.resolved, []
+
+    def counting(*arguments: object) -> object:
+        calls.append(arguments)
+        return resolved(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(compose, "resolved", counting)
+    found = compose_arm([], range(1000))
+    assert len(calls) <= 3
+    assert [run.config["seed"] for [run] in found] == [*range(1000)]
+    found[5][0].config["norm"]["eps"] = 1  # each is its own
+    assert "eps" not in found[6][0].config["norm"]

@@ -31,5 +31,9 @@ def test_a_terminal_sees_a_bar(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TERM", "xterm")
     with progress("Reading", 4) as advance:
         advance(4)
+    assert terminal.getvalue() == ""  # too short to be worth a bar
+    monkeypatch.setattr(module, "PATIENCE", -1.0)
+    with progress("Reading", 4) as advance:
+        advance(4)
     assert "Reading" in terminal.getvalue()
     assert "100%" in terminal.getvalue()

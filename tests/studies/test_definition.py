@@ -200,3 +200,9 @@ def test_bnexps_own_studies_are_complete(name: str) -> None:
     assert study.cost
     assert study.settings
     assert all(claim.source for claim in study.claims)
+
+
+def test_a_factorial_beyond_all_bounds_is_refused_before_it_is_built() -> None:
+    factors = {f"optimizer.k{number}": [*range(10)] for number in range(10)}
+    with pytest.raises(ConfigError, match="they cross to 10,000,000,000 arms, more than 10,000; take factors"):
+        parse_study("s", "", changed(factors=factors, exclude=..., claims=...))

@@ -5,7 +5,8 @@ import math
 
 import pytest
 
-from bnexp.training.record import RunFolder, finite, read_rows
+from bnexp.files import read_end
+from bnexp.training.record import RunFolder, finite, last_row, read_rows
 from bnexp.training.seal import read_result
 
 
@@ -105,3 +106,26 @@ def test_a_new_attempt_begins_without_the_end_of_the_last_and_keeps_its_rows(fol
     assert sorted(folder.path.iterdir()) == sorted([folder.config, folder.metrics, folder.checkpoint])
     assert folder.config.read_text(encoding="utf-8") == "norm: σ\n"
     assert read_rows(folder.metrics) == [row(10)]
+
+
+@pytest.mark.parametrize("num_rows", [0, 1, 2, 1000])
+@pytest.mark.parametrize("tail", ["", '{"step": 1', "\n", '{"step": 1}'])
+@pytest.mark.parametrize("width", [0, 100_000])
+def test_the_last_row_is_that_of_reading_them_all(folder, num_rows, tail, width):
+    rows = [row(step, note="x" * width if step == num_rows - 1 else "") for step in range(num_rows)]
+    text = "".join(json.dumps(one) + "\n" for one in rows)
+    folder.metrics.write_text(text + tail)
+    assert last_row(folder.metrics) == (rows[-1] if rows else {})
+
+
+def test_the_last_row_of_a_long_record_is_read_without_the_others(folder, monkeypatch):
+    folder.metrics.write_text("".join(json.dumps(row(step)) + "\n" for step in range(100_000)))
+    sizes = []
+
+    def counting(path, most):
+        sizes.append(most)
+        return read_end(path, most)
+
+    monkeypatch.setattr("bnexp.training.record.read_end", counting)
+    assert last_row(folder.metrics) == row(99_999)
+    assert sum(sizes) < folder.metrics.stat().st_size / 10

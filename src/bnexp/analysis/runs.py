@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from bnexp import plain_yaml
+from bnexp.data.progress import progress
 from bnexp.files import read_bytes
 from bnexp.training.record import FINISHED, RERUN, Row, RunFolder, read_rows
 from bnexp.training.seal import DamagedRunError, read_record, read_result
@@ -114,11 +115,13 @@ def find_runs(paths: Iterable[Path]) -> tuple[list[Run], list[str]]:
     """
     folders = {folder.resolve(): folder for path in paths for folder in _folders_with_a_record(path)}
     runs, left_out = [], []
-    for folder in sorted(folders.values()):
-        try:
-            runs.append(read_run(folder))
-        except NoRunError as error:
-            left_out.append(str(error))
+    with progress(f"reading {len(folders)} run folders", len(folders)) as advance:
+        for folder in sorted(folders.values()):
+            try:
+                runs.append(read_run(folder))
+            except NoRunError as error:
+                left_out.append(str(error))
+            advance(1)
     return runs, left_out
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from filelock import Timeout
 
 from bnexp import plain_yaml
 from bnexp.analysis.multirun import LIST, listed_runs
+from bnexp.data.progress import progress
 from bnexp.files import read_bytes
 from bnexp.locking import acquire
 from bnexp.training.owner import Owner, read_owner
-from bnexp.training.record import FINISHED, NAME_DIGITS, RERUN, Row, RunFolder, read_rows
+from bnexp.training.record import FINISHED, NAME_DIGITS, RERUN, Row, RunFolder, last_row
 from bnexp.training.seal import DAMAGED, read_result
 
 STATUSES = ("running", "queued", "interrupted", "failed", DAMAGED, "diverged", "done")
@@ -53,10 +55,21 @@ class State:
         return int(self.row.get("step") or 0)
 
 
-def find_states(paths: Iterable[Path]) -> list[State]:
-    """Return the states of all runs at or below ``paths``, and of those that a study there asks for; by path."""
+def find_states(paths: Iterable[Path], *, is_live: bool = False) -> list[State]:
+    """Return the states of all runs at or below ``paths``, and of those that a study there asks for; by path.
+
+    Where that takes long it says how far it is, unless ``is_live``: the screen is somebody else's then.
+    """
     folders = {folder.resolve(): folder for path in paths for folder in [*run_folders(path), *_asked_for(path)]}
-    return [state(folder) for folder in sorted(folders.values())]
+    found = []
+    shown = (
+        nullcontext(lambda units: None) if is_live else progress(f"reading {len(folders)} run folders", len(folders))
+    )
+    with shown as advance:
+        for folder in sorted(folders.values()):
+            found.append(state(folder))
+            advance(1)
+    return found
 
 
 def run_folders(path: Path) -> Iterator[Path]:
@@ -79,9 +92,9 @@ def state(path: Path) -> State:
     owner = read_owner(folder.owner)
     if owner is not None and is_at_work(owner, folder):
         at_work = folder.another() if folder.another().path.is_dir() else folder
-        row = _last_row(at_work)
+        row = last_row(at_work.metrics)
         return State(path, "running", owner, row, _num_steps(at_work, row), "")
-    row = _last_row(folder)
+    row = last_row(folder.metrics)
     result = read_result(folder)
     if result is None:
         status = "interrupted" if path.exists() else "queued"
@@ -89,11 +102,6 @@ def state(path: Path) -> State:
     status = str(result["status"])
     num_steps = result.get("steps") if status in FINISHED else _num_steps(folder, row)
     return State(path, status, None, row, num_steps, str(result.get("error", "")))
-
-
-def _last_row(folder: RunFolder) -> Row:
-    rows = read_rows(folder.metrics)
-    return rows[-1] if rows else {}
 
 
 def is_at_work(owner: Owner, folder: RunFolder) -> bool:

@@ -11,6 +11,7 @@ from bnexp.analysis.multirun import note_run
 from bnexp.analysis.summary import Planned, print_summary, result_line
 from bnexp.cli.contract import print_brief, print_warnings
 from bnexp.config.compose import Composed, compose_arm, compose_replicas, explaining, jobs_of_multirun
+from bnexp.data.progress import progress
 from bnexp.errors import ConfigError
 from bnexp.files import make_folder
 from bnexp.studies.conduct import result, status
@@ -50,13 +51,15 @@ def plan_multirun(overrides: Sequence[str], folders: Sequence[Path]) -> list[Job
         arms.setdefault(_without_seed(words), []).append(words)
     found: dict[tuple[str, ...], list[Job]] = {}
     warnings: list[str] = []
-    for arm, members in arms.items():
-        composed = _composed(arm, members, folders)
-        runs = [(words, run) for words, replicas in zip(members, composed, strict=True) for run in replicas]
-        jobs, experiment = plan_runs([words for words, _ in runs], [run for _, run in runs])
-        warnings += experiment.dataset.contract.warnings
-        for job in jobs:
-            found.setdefault(job.words, []).append(job)
+    with progress(f"composing and checking {len(every)} runs", len(every)) as advance:
+        for arm, members in arms.items():
+            composed = _composed(arm, members, folders)
+            runs = [(words, run) for words, replicas in zip(members, composed, strict=True) for run in replicas]
+            jobs, experiment = plan_runs([words for words, _ in runs], [run for _, run in runs])
+            warnings += experiment.dataset.contract.warnings
+            for job in jobs:
+                found.setdefault(job.words, []).append(job)
+            advance(len(members))
     print_warnings(warnings)
     return [job for words in every for job in found[words]]
 
@@ -90,10 +93,13 @@ def train_missing(jobs: Sequence[Job]) -> None:
 
 def _tell_finished(jobs: Sequence[Job]) -> list[Job]:
     """Say a line about each job that has its answer; return the others."""
-    missing = [job for job in jobs if job.composed.config["rerun"] or status(job) not in (*FINISHED, DAMAGED)]
+    missing = []
     for job in jobs:
-        if job not in missing:
-            _tell(job, {**result(job), "repeated": False})
+        found = result(job)
+        if job.composed.config["rerun"] or found["status"] not in (*FINISHED, DAMAGED):
+            missing.append(job)
+        else:
+            _tell(job, {**found, "repeated": False})
     return missing
 
 

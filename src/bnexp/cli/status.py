@@ -129,7 +129,7 @@ def _watch(paths: Sequence[Path]) -> None:
     terminal = console(wraps=True)
     with Live(console=terminal, auto_refresh=False) as live:
         while True:
-            states = find_states(paths)
+            states = find_states(paths, is_live=True)
             live.update(_screen(states, terminal), refresh=True)
             if not {"running", "queued"} & {state.status for state in states}:
                 return

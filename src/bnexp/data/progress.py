@@ -5,33 +5,54 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from bnexp.text import say
 
-PATIENCE = 2.0  # seconds of silence before a log file is told what takes so long
-INTERVAL = 15.0  # seconds between its further lines
+PATIENCE = 2.0  # seconds of silence before work counts as long
+INTERVAL = 15.0  # seconds between the lines of a log
 
 
 @contextmanager
 def progress(task: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """Give the block a function to report finished units to, of ``total`` (None: unknown).
 
-    On a terminal the reports move a bar that disappears at the end. Elsewhere ``task`` is printed with the share that
-    is done, but only if the work takes longer than ``PATIENCE``, and again after each ``INTERVAL``.
+    Work that takes less than ``PATIENCE`` is silent. Then the reports move a bar on a terminal, which disappears at the
+    end; elsewhere ``task`` is printed with the share that is done, and again after each ``INTERVAL``.
     """
-    if sys.stderr.isatty():
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    with ExitStack() as stack:
+        yield (_bar if sys.stderr.isatty() else _lines)(task, total, stack)
 
-        from bnexp.console import Console
 
-        name = TextColumn("{task.description}", markup=False)
-        columns = (name, BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            handle = bar.add_task(task, total=total)
-            yield lambda units: bar.advance(handle, units)
-        return
+def _bar(task: str, total: int | None, stack: ExitStack) -> Callable[[int], None]:
+    done, due = 0, time.monotonic() + PATIENCE
+    move: Callable[[int], None] | None = None
 
+    def advance(units: int) -> None:
+        nonlocal done, move
+        done += units
+        if move is None and time.monotonic() > due:
+            move = _open_bar(task, total, stack)
+            move(done)
+        elif move is not None:
+            move(units)
+
+    return advance
+
+
+def _open_bar(task: str, total: int | None, stack: ExitStack) -> Callable[[int], None]:
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    from bnexp.console import Console
+
+    name = TextColumn("{task.description}", markup=False)
+    columns = (name, BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    bar = stack.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))
+    handle = bar.add_task(task, total=total)
+    return lambda units: bar.advance(handle, units)
+
+
+def _lines(task: str, total: int | None, stack: ExitStack) -> Callable[[int], None]:
     done, due = 0, time.monotonic() + PATIENCE
 
     def advance(units: int) -> None:
@@ -42,4 +63,4 @@ def progress(task: str, total: int | None) -> Iterator[Callable[[int], None]]:
             say(f"{task} …{share}", error=True)
             due = time.monotonic() + INTERVAL
 
-    yield advance
+    return advance

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,6 +32,9 @@ KEYS: dict[str, Any] = {
     "settings": dict,
 }
 """What a study file may say, with the types."""
+
+MOST_ARMS = 10_000
+"""Of a factorial: each is composed and checked before the first run starts."""
 
 REQUIRED = ("question", "baseline", "seeds")
 
@@ -156,6 +160,10 @@ def _crossed_arms(
             if value not in factors.get(factor, {}):
                 lines.append(f"exclude: {factor}={value} is no level of a factor")
         excluded.append(levels)
+    number = prod(map(len, factors.values()))
+    if number > MOST_ARMS:
+        lines.append(f"factors: they cross to {number:,} arms, more than {MOST_ARMS:,}; take factors or levels out")
+        return []
     cells = [dict(zip(factors, names, strict=True)) for names in product(*factors.values())] if factors else []
     kept = [cell for cell in cells if not any(levels.items() <= cell.items() for levels in excluded)]
     return [

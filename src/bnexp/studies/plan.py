@@ -15,6 +15,7 @@ from bnexp.analysis.same_data import PUBLISHED
 from bnexp.config.check import Config
 from bnexp.config.compose import Composed, compose_seeds
 from bnexp.config.hydra_words import check_hydra_words
+from bnexp.data.progress import progress
 from bnexp.errors import ConfigError, did_you_mean
 from bnexp.experiment import Experiment, prepare
 from bnexp.files import read_bytes
@@ -135,9 +136,7 @@ def make_plan(study: Study, words: Sequence[str], user_dirs: Sequence[Path] = ()
     study = _with(study, own)
     base = [*study.base, *(word for word in larger if _key(word) not in OWN_KEYS)]
     _refuse_collisions(study, overrides)
-    arms = tuple(
-        _plan_arm(arm, merged([*base, *overrides, *arm.overrides]), study.seeds, user_dirs) for arm in study.arms
-    )
+    arms = _plan_arms(study, [*base, *overrides], user_dirs)
     _refuse_twins(study.name, arms)
     config = arms[0].composed.config
     output_dirs = {arm.composed.config["output_dir"] for arm in arms}
@@ -187,6 +186,15 @@ def plan_runs(words: Sequence[tuple[str, ...]], composed: Sequence[Composed]) ->
     num_steps = _num_steps(first)
     each = zip(words, composed, strict=True)
     return [Job(own, item, *_identity(item, composed[0], first), num_steps) for own, item in each], first
+
+
+def _plan_arms(study: Study, words: Sequence[str], user_dirs: Sequence[Path]) -> tuple[PlannedArm, ...]:
+    planned = []
+    with progress(f"study {study.name}: composing and checking {len(study.arms)} arms", len(study.arms)) as advance:
+        for arm in study.arms:
+            planned.append(_plan_arm(arm, merged([*words, *arm.overrides]), study.seeds, user_dirs))
+            advance(1)
+    return tuple(planned)
 
 
 def _plan_arm(arm: Arm, words: tuple[str, ...], seeds: int, user_dirs: Sequence[Path]) -> PlannedArm:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from bnexp.studies.plan import Job
 from bnexp.text import say
-from bnexp.training.record import FINISHED, RunFolder, read_rows
+from bnexp.training.record import FINISHED, RunFolder, last_row
 from bnexp.training.seal import read_result
 
 SECONDS_BETWEEN_LOOKS = 0.5
@@ -188,8 +188,7 @@ def in_words(seconds: float) -> str:
 
 
 def _last_step(metrics: Path) -> int:
-    rows = read_rows(metrics)
-    return int(rows[-1]["step"] or 0) if rows else 0
+    return int(last_row(metrics).get("step") or 0)
 
 
 def _stamp(file: Path) -> int | None:

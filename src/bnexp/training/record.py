@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bnexp.atomic import remove_leftovers, write_atomically
-from bnexp.files import append, make_folder, read_text
+from bnexp.files import append, make_folder, read_end, read_text
 
 Row = dict[str, float | int | None]
 
@@ -133,6 +133,22 @@ def read_rows(metrics: Path) -> list[Row]:
         return parsed_rows(read_text(metrics, errors="replace"))
     except OSError:
         return []
+
+
+def last_row(metrics: Path) -> Row:
+    """Return the last whole row of a ``metrics.jsonl``, empty where there is none, without reading the others."""
+    most = 2**14
+    try:
+        while True:
+            content, is_all = read_end(metrics, most)
+            # Behind the last line break stands what is not whole yet.
+            lines = [line for line in content.split(b"\n")[:-1] if line]
+            if is_all or len(lines) > 1:
+                found = parsed_rows(lines[-1].decode(errors="replace")) if lines else []
+                return found[-1] if found else {}
+            most *= 4
+    except OSError:
+        return {}
 
 
 def parsed_rows(text: str) -> list[Row]:
