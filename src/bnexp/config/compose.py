@@ -198,14 +198,14 @@ def explaining(overrides: Sequence[str], user_dirs: Sequence[Path] = ()) -> Iter
         # Nothing but Hydra and OmegaConf is at work here, and they stumble over words that nobody has thought of:
         # AttributeError for `hydra.sweeper.params={norm:batch}`, RecursionError for what is nested a thousand times.
         what = f"{type(error).__name__}: {' '.join(str(error).split())}".strip(": ")
-        culprit = next((word for word in overrides if not _is_taken(word, user_dirs)), " ".join(overrides))
+        culprit = next((word for word in overrides if _passes_without(word, overrides, user_dirs)), " ".join(overrides))
         raise ConfigError(f"{culprit}: Hydra cannot take this ({what}); write it in another way") from error
 
 
-def _is_taken(word: str, user_dirs: Sequence[Path]) -> bool:
-    """Whether a word by itself passes through Hydra."""
+def _passes_without(word: str, overrides: Sequence[str], user_dirs: Sequence[Path]) -> bool:
+    """Whether Hydra takes the other words."""
     try:
-        _loaded([word], user_dirs)
+        _loaded([other for other in overrides if other != word], user_dirs)
     except Exception:
         return False
     return True
