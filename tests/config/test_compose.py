@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from bnexp.config import compose
+from bnexp.config.check import check
 from bnexp.config.compose import compose_arm, compose_run, compose_seeds
 from bnexp.errors import ConfigError
 
@@ -70,3 +72,18 @@ def test_seeds_that_nothing_follows_are_not_resolved_one_by_one(monkeypatch: pyt
     assert [run.config["seed"] for [run] in found] == [*range(1000)]
     found[5][0].config["norm"]["eps"] = 1  # each is its own
     assert "eps" not in found[6][0].config["norm"]
+
+
+@pytest.mark.parametrize("line", ["norm._partial_=true: must be false", "init._partial_=null: must be true"])
+def test_a_choice_that_waits_where_it_should_not_or_does_not_where_it_should_is_refused(
+    tmp_path: Path, line: str
+) -> None:
+    group = line.partition(".")[0]
+    text = {
+        "norm": "_target_: bnexp.nn.norms.none\n_partial_: true\n",
+        "init": "_target_: bnexp.nn.keras_initializers.zeros_\n",
+    }
+    (tmp_path / group).mkdir()
+    (tmp_path / group / "mine.yaml").write_text(text[group])
+    with pytest.raises(ConfigError, match=re.escape(line)):
+        check(*compose_run([f"{group}=mine"], [tmp_path]))

@@ -39,6 +39,10 @@ NUM_INJECTED = {
 }
 """The groups of a run, each with how many leading arguments of its target come from bnexp and not from the config."""
 
+AT_ONCE = ("dataset", "norm", "training", "evaluation", "signals")
+"""The groups whose target is called as soon as the configuration is complete; those of the others wait for a network, a
+step or a batch (``_partial_: true``)."""
+
 _SPECIAL = ("_target_", "_partial_")
 _TARGET = re.compile(r"^_target_: *(\S+) *$", re.MULTILINE)
 
@@ -140,6 +144,9 @@ def parameters(target: Callable[..., Any], num_injected: int) -> Mapping[str, in
 def problems(group: str, node: Mapping[str, Any], schema: Mapping[str, inspect.Parameter], choice: str) -> list[str]:
     """List what is wrong with the values of a config node, a line each."""
     lines = []
+    waits = group not in AT_ONCE
+    if node.get("_partial_", False) is not waits:
+        lines.append(f"{group}._partial_={show(node.get('_partial_'))}: must be {show(waits)} in a choice of {group}")
     for key, value in node.items():
         if key in _SPECIAL:
             continue

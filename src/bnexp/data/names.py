@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from bnexp.text import printable as text_printable
+
 LONGEST = 60
 
 
@@ -14,6 +16,6 @@ def printable(name: str | Path) -> str:
 
 
 def shown(text: str) -> str:
-    """Return a text on one line, not too long, and without characters that steer a terminal."""
-    line = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+    """Return a text on one line, not too long, as :mod:`bnexp.text` prints it."""
+    line = text_printable(text)
     return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
