@@ -44,6 +44,10 @@ class Network(NamedTuple):
     digests: dict[str, str]
 
 
+LONGEST_NAME = 255
+"""Bytes of a name in a folder, on all usual file systems."""
+
+
 @dataclass(frozen=True)
 class Experiment:
     """A configuration that has been found to work, with what was read and built to find that.
@@ -197,7 +201,12 @@ def check_obstacle(folder: RunFolder) -> None:
 
 
 def _check_writable(output_dir: Path) -> None:
-    existing = next(folder for folder in [output_dir, *output_dir.absolute().parents] if folder.exists())
+    path = [output_dir, *output_dir.absolute().parents]
+    if any(len(os.fsencode(part)) > LONGEST_NAME for part in output_dir.parts):
+        raise ConfigError(f"output_dir={output_dir}: File name too long; use a shorter one")
+    if link := next((folder for folder in path if folder.is_symlink() and not folder.exists()), None):
+        raise ConfigError(f"output_dir={output_dir}: {link} is a link that leads nowhere; name another output_dir")
+    existing = next(folder for folder in path if folder.exists())
     if not existing.is_dir():
         raise ConfigError(f"output_dir={output_dir}: {existing} is a file, not a folder; name another output_dir")
     if not os.access(existing, os.W_OK | os.X_OK):

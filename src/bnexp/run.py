@@ -175,7 +175,7 @@ def _train(experiment: Experiment, folder: RunFolder, content: bytes, reporting:
             training = make_training(experiment, folder, told, limit)
             result |= yield from training.run(_hyperparameters(experiment), result["environment"])
     except (Exception, SystemExit) as error:
-        result["error"] = f"{type(error).__name__}: {error}".splitlines()[0]
+        result["error"] = _reason(error, folder)
         with suppress(OSError):  # the disk may be what failed
             write_atomically(folder.traceback, traceback.format_exc().encode(errors="backslashreplace"))
     except BaseException:
@@ -185,6 +185,13 @@ def _train(experiment: Experiment, folder: RunFolder, content: bytes, reporting:
         result |= training.counts() if training else {}
         _finish(folder, result, content)
     return result
+
+
+def _reason(error: BaseException, folder: RunFolder) -> str:
+    """Say in a line why a run has failed."""
+    if isinstance(error, OSError) and not folder.path.is_dir():
+        return f"{folder.path} was moved or removed while the run trained; the same command trains it again"
+    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def _finish(folder: RunFolder, result: dict[str, Any], content: bytes) -> None:

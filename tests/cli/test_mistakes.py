@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -105,15 +106,119 @@ WRONG = {
     "-m seed=range(1000000000)": "seed=range(1000000000): a multirun has at most 100,000 runs, and this has more",
     "-m seed=range(1000) optimizer.lr=range(1,1000)": "a multirun has at most 100,000 runs, and this has more",
     "--multirnu": "--multirun",
+    "lr=0.1": "lr=0.1: there is no such key; write optimizer.lr=0.1",
+    "optimizer.learning_rate=0.1": "optimizer.learning_rate=0.1: there is no such key; write optimizer.lr=0.1",
+    "optimizer=adam +optimizer.learning_rate=0.1": "optimizer=adam has no 'learning_rate'; write optimizer.lr",
+    "init=kaiming": "init has no such choice; write init=he (Kaiming's normal; init=he_uniform is the uniform one)",
+    "-m init=he,glorot": "init=glorot: init has no such choice; write init=xavier (Glorot's normal",
+    "norm=bn": "norm=bn: norm has no such choice; write norm=batch",
+    "norm=BatchNorm2d": "norm=BatchNorm2d: norm has no such choice; write norm=batch",
+    "batchnorm": "batchnorm: must have the form key=value; write norm=batch",
+    "betas=[0.9,0.99]": "write optimizer.beta1=… optimizer.beta2=… (optimizer=momentum has no such key; these have:",
+    "activation=selu": "activation has no such choice; bnexp has none (it has: elu, gelu,",
+    "num_workers=4": "num_workers=4: there is no such key; bnexp has none, because the data set lies in memory",
+    "+lr=0.1": "lr: there is no such key; write optimizer.lr=…",
+    "training.precision=fp16": "training.precision=fp16 must be one of fp32, tf32, bf16; write training.precision=bf16",
+    "training.precision=float32": "write training.precision=fp32",
+    "model.norm_position=pre": "write model.norm_position=before",
+    "--norm batch": "--norm batch: bnexp train has no such flag; write norm=batch",
+    "--lr 0.1": "--lr 0.1: bnexp train has no such flag; write optimizer.lr=0.1",
+    "--epochs=5": "--epochs=5: bnexp train has no such flag; write training.epochs=5",
+    "--seed 3": "write seed=3",
+    "--gpu": "--gpu: bnexp train has no such flag; write training.device=cuda",
+    "--batch-size 32": "write training.batch_size=32",
+    "--dataset cifar10": "write dataset=cifar10",
+    "--init kaiming": "write init=he",
+    "seed=" + "9" * 290: "must be a whole number of at most 64 bits",
+    "seed=9223372036854775808": "must be a whole number of at most 64 bits",
+    "seed=" + "9" * 5000: "a number has at most 500 digits",
+    "training.epochs=99999999999": "must be at most 1000000000",
+    "training.eval_every=1e308": "must be at most 1000000000",
+    "output_dir=" + "x" * 300: "File name too long; use a shorter one",
+    "output_dir=y/" + "x" * 300: "File name too long; use a shorter one",
+    "x" * 300 + "=1": "a key has at most 200 characters",
+    "seed=" + "x" * 1_000_000: "a word has at most 20,000 characters",
+    "a=" + "{a:" * 300 + "1" + "}" * 300: "more than 30 brackets inside one another",
+    "seed=\0": "holds the character NUL",
+    "output_dir=\udcff": "is not UTF-8",
+    "=x": "=x: must have the form key=value",
+    "a==b": "a==b: must have the form key=value",
+    "seed={b:{c:1}}": "must be a whole number",
+    "--config-dir=" + "x" * 300: "File name too long; use a shorter one",
+    "--cfg=job --package=nowhere": "--package=nowhere: the configuration has no such part",
     "-m seed=range(0)": "the multirun is empty",
     "-m norm=glob(nope*)": "the multirun is empty",
 }
 
 
-@pytest.mark.parametrize("words", WRONG)
+@pytest.mark.parametrize("words", WRONG, ids=lambda words: ascii(words[:60]))
 def test_a_mistake_is_one_line_and_status_2(words: str, bnexp, tmp_path: Path) -> None:
     done = bnexp("train", *words.split(" "))
     assert_refused(done, WRONG[words])
+    assert list(tmp_path.iterdir()) == []
+
+
+OTHER_COMMANDS = {
+    ("list", "kaiming"): "kaiming: there is no such group; write bnexp list init he",
+    ("list", "init", "kaiming"): "kaiming: the group init has no such choice; write bnexp list init he",
+    ("list", "lr"): "lr: there is no such group; write bnexp list optimizer",
+    ("list", "optim"): "optim: there is no such group; write bnexp list optimizer",
+    ("list", "seed"): "seed: there is no such group; choose from activation,",
+    ("summary", "norm=bn"): "norm=bn: norm has no such choice; write norm=batch",
+    ("check", "--lr", "0.1"): "--lr 0.1: bnexp check has no such flag; write optimizer.lr=0.1",
+    ("inspect", "nonlinearity=swish"): "nonlinearity=swish: there is no such key; write activation=silu",
+    ("study", "case_study", "bs=32"): "bs=32: there is no such key; write training.batch_size=32",
+    ("study", "case_study", "--epochs", "3"): "--epochs 3: bnexp study has no such flag; write training.epochs=3",
+    ("dashboard", ".", "--port=" + "9" * 5000): "must be a whole number from 1 to 65535",
+    ("compare", "x" * 300): "File name too long; use a shorter one",
+    ("status", "loop"): "loop: ",
+    ("clean", "a\0b"): "holds the character NUL",
+    ("landscape", "x", "--grid=" + "9" * 5000): "must be a whole number",
+}
+
+
+@pytest.mark.parametrize("words", OTHER_COMMANDS, ids=lambda words: ascii(" ".join(words)[:60]))
+def test_a_mistake_in_the_words_of_other_commands_is_one_line(words: tuple[str, ...], bnexp, tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    assert_refused(bnexp(*words), OTHER_COMMANDS[words])
+    assert [path.name for path in tmp_path.iterdir()] == ["loop"]
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Path:
+    """Places where no run folder can be."""
+    (tmp_path / "file").write_text("")
+    (tmp_path / "dangling").symlink_to("nowhere/at/all")
+    (tmp_path / "loop").symlink_to("loop")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "place", ["file", "file/below", "dangling", "dangling/below", "loop", "loop/below", "/dev/null"]
+)
+def test_an_output_dir_that_cannot_be_one_is_named(place: str, bnexp, places: Path) -> None:
+    before = sorted(places.rglob("*"))
+    done = bnexp("train", "model=mlp", "model.hidden=[4]", "training.epochs=1", f"output_dir={place}")
+    assert_refused(done, place.split("/below")[0])
+    assert sorted(places.rglob("*")) == before
+
+
+CLOSED = {
+    "list >&-": (0, ""),
+    "list 2>&-": (0, ""),
+    "list >&- 2>&- <&-": (0, ""),
+    "list >/dev/full": (1, "bnexp: standard output cannot be written: No space left on device\n"),
+    "summary --json >/dev/full": (1, "bnexp: standard output cannot be written: No space left on device\n"),
+    "train norm=bacth 2>/dev/full": (2, ""),
+    "train norm=bacth 2>&-": (2, ""),
+}
+
+
+@pytest.mark.parametrize("line", CLOSED)
+def test_streams_that_are_full_or_closed_end_in_no_traceback(line: str, tmp_path: Path) -> None:
+    run = f"{shlex.join(command())} {line}"
+    done = subprocess.run(["bash", "-c", run], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == CLOSED[line]
     assert list(tmp_path.iterdir()) == []
 
 

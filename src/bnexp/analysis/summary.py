@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from statistics import fmean, stdev
 from typing import Any
 
@@ -60,7 +61,9 @@ def print_result(path: Path, result: Mapping[str, Any]) -> None:
         console.print(f"another process is training this run: {path}")
         return
     if result["status"] == "failed":
-        console.print(f"failed: {result['error']}", f"traceback: {path / 'traceback.txt'}", sep="\n")
+        console.print(f"failed: {result['error']}")
+        if (written := RunFolder(path).traceback).exists():  # not where the folder was moved, or the disk is full
+            console.print(f"traceback: {written}")
         return
     metrics = result["metrics"]
     table = Table("split", "accuracy", "loss", title=f"{path.parent.name}, seed {result['seed']}: {result['status']}")
@@ -80,7 +83,7 @@ def print_result(path: Path, result: Mapping[str, Any]) -> None:
         console.print(f"{_counted(result['steps'], 'step')}, {_counted(result['epochs'], 'epoch')} in {times}")
     _print_notes(console, [result])
     console.print(f"run folder: {path}")
-    console.print(f"next:       bnexp dashboard {path.parent.parent}")
+    console.print(f"next:       bnexp dashboard {quote(str(path.parent.parent))}")
 
 
 def print_summary(planned: Sequence[Planned], folder: Path) -> None:
@@ -105,7 +108,7 @@ def print_summary(planned: Sequence[Planned], folder: Path) -> None:
     console.print(table)
     _print_notes(console, every)
     if any(result["status"] in FINISHED for result in every):
-        console.print(f"next:       bnexp compare {folder}")
+        console.print(f"next:       bnexp compare {quote(str(folder))}")
 
 
 def _counts(results: Sequence[Mapping[str, Any]], statuses: Sequence[str]) -> str:

@@ -80,7 +80,7 @@ def _existing(path: str) -> Path:
 
 
 def _asked_for(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) < 2**16:
+    if not re.fullmatch("[0-9]{1,5}", text) or not 0 < int(text) < 2**16:
         raise ConfigError(f"--port={text}: must be a whole number from 1 to 65535")
     if not is_free(int(text)):
         raise ConfigError(f"--port={text}: not free; name another, or leave --port out and the next free one is taken")

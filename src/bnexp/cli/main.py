@@ -15,6 +15,7 @@ from contextlib import suppress
 from importlib import import_module
 from io import TextIOWrapper
 from itertools import takewhile
+from shlex import quote
 from typing import NamedTuple, NoReturn
 
 import bnexp
@@ -148,7 +149,7 @@ def _command(name: str) -> Command:
     if name in COMMANDS:
         return COMMANDS[name]
     if "=" in name:
-        raise ConfigError(f"{name}: a command must come first; write bnexp train {name}")
+        raise ConfigError(f"{name}: a command must come first; write bnexp train {quote(name)}")
     hint = did_you_mean(name, [*COMMANDS, "help", "--help", "--version"]) or f"; choose from {', '.join(COMMANDS)}"
     raise ConfigError(f"{name}: bnexp has no such {'flag' if name.startswith('-') else 'command'}{hint}")
 

@@ -44,6 +44,8 @@ def mistake(overrides: Sequence[str], user_dirs: Sequence[Path] = ()) -> str | N
     vocabulary = Vocabulary([*user_dirs, config_dir()], _chosen(parsed))
     for override in parsed:
         key = override.key_or_group
+        if not key:
+            return f"{override.input_line}: must have the form key=value"
         if key == "study":
             return f"{override.input_line}: a study is run by itself; write bnexp study {show(override.value())}"
         if key.startswith("hydra") or override.is_add() or override.is_delete():

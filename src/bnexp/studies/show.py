@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 
@@ -65,7 +66,7 @@ def print_outcome(plan: Plan, evidence: Evidence, found: Sequence[Verdict], erro
         terminal.print(line)
     if errors:
         terminal.print(f"{len(errors)} runs have no answer; the same command runs them alone.")
-    terminal.print(f"study folder: {plan.folder} (its curves: bnexp dashboard {plan.folder})")
+    terminal.print(f"study folder: {plan.folder} (its curves: bnexp dashboard {quote(str(plan.folder))})")
 
 
 def _print_about_target(terminal: Console, plan: Plan) -> None:
