@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bnexp.cli.flags import CONFIG_DIR, HYDRA, help_text, parse
+from bnexp.config.home import quoted
 from bnexp.errors import ConfigError
 
 NOT_TAKEN = {
@@ -146,7 +147,7 @@ def test_the_examples_and_flags_of_the_help_are_understood() -> None:
     ],
 )
 def test_a_tilde_in_front_of_a_value_reaches_hydra(word: str, values: object) -> None:
-    _, (passed,) = parse([word], HYDRA, "train")
+    passed = quoted(word)
     if values == "a~b":
         assert passed == word  # which Hydra refuses: it is no home folder
         return
@@ -154,6 +155,6 @@ def test_a_tilde_in_front_of_a_value_reaches_hydra(word: str, values: object) ->
 
 
 def test_tildes_in_a_sweep_reach_hydra() -> None:
-    _, (passed,) = parse(["dataset.path=~/a.csv,~/b.csv"], HYDRA, "train")
+    passed = quoted("dataset.path=~/a.csv,~/b.csv")
     override = OverridesParser.create().parse_override(passed)
     assert list(override.sweep_string_iterator()) == ['"~/a.csv"', '"~/b.csv"']
