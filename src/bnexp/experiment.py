@@ -20,6 +20,7 @@ from bnexp.config.fingerprint import fingerprint, run_path
 from bnexp.config.targets import build, parameters, resolve
 from bnexp.construction import construct
 from bnexp.data.dataset import Dataset, Source
+from bnexp.data.progress import announced
 from bnexp.data.split import split
 from bnexp.errors import ConfigError
 from bnexp.global_generators import globally_seeded
@@ -139,8 +140,9 @@ def _seeded_network(config: Config, choices: Mapping[str, str], settings: Settin
     dataset = split(source, generator(config["seed"], "split"), generator(config["seed"], "labels"), **values)
     # Orthogonal and data-dependent inits change their last bits with the number of threads.
     torch.set_num_threads(choose_threads(settings.threads, dataset.input_shape))
-    model, notes, weights_digest = _build_model(config, choices, dataset)
-    check_network(model, config, choices, dataset)
+    with announced(f"building and trying out the network, model={choices['model']}"):
+        model, notes, weights_digest = _build_model(config, choices, dataset)
+        check_network(model, config, choices, dataset)
     digests = {"data": source.digest, "weights": weights_digest}
     return Network(dataset, model, (*dataset.contract.warnings, *notes), digests)
 

@@ -13,6 +13,7 @@ from PIL import Image
 from tests.conftest import command
 
 from bnexp.cli.main import main
+from bnexp.training.record import RunFolder
 
 
 @pytest.fixture
@@ -369,3 +370,32 @@ def test_a_pickle_is_no_state_dict_and_is_not_run(bnexp, tmp_path: Path) -> None
 class CodeInAPickle:
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return os.system, ("touch canary",)
+
+
+def test_a_folder_that_is_moved_while_it_trains_is_named(
+    bnexp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = RunFolder.append_row
+
+    def move_and_append(folder: RunFolder, row) -> None:
+        folder.path.rename(tmp_path / "elsewhere")
+        append(folder, row)
+
+    monkeypatch.setattr(RunFolder, "append_row", move_and_append)
+    done = bnexp("train", "model=mlp", "model.hidden=[4]", "training.epochs=1", "signals=off")
+    assert done.returncode == 1
+    assert "was moved or removed while the run trained; the same command trains it again" in done.stdout
+    assert "traceback" not in done.stdout + done.stderr
+
+
+def test_commands_that_are_suggested_can_be_given_to_a_shell(bnexp, tmp_path: Path) -> None:
+    place = "it's my runs"
+    words = ["model=mlp", "model.hidden=[4]", "training.epochs=1", "signals=off", f'output_dir="{place}"']
+    said = {
+        "dashboard": bnexp("train", *words).stdout,
+        "compare": bnexp("train", "-m", *words, "seed=0,1").stdout,
+    }
+    for command_name, out in said.items():
+        [line] = [line for line in out.splitlines() if line.startswith("next:")]
+        program, name, path = shlex.split(line.removeprefix("next:"))
+        assert (program, name, Path(path).parts[0]) == ("bnexp", command_name, place)

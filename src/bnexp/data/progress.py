@@ -6,11 +6,25 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from threading import Timer
 
 from bnexp.text import say
 
 PATIENCE = 2.0  # seconds of silence before work counts as long
+LONG = 10.0  # seconds of silence before work that cannot be divided is named
 INTERVAL = 15.0  # seconds between the lines of a log
+
+
+@contextmanager
+def announced(task: str) -> Iterator[None]:
+    """Print ``task`` while the block runs if it takes longer than :data:`LONG`: work that cannot say how far it is."""
+    timer = Timer(LONG, say, (f"{task} …",), {"error": True})
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @contextmanager
