@@ -199,8 +199,9 @@ def test_a_mistake_costs_a_line(line: str, here: CommandLine, tmp_path: Path, mo
     monkeypatch.chdir(tmp_path)
     done = here(*line.split())
     assert done.returncode == 2
-    assert done.stderr.startswith(MISTAKES[line])
-    assert len(done.stderr.splitlines()) == 1
+    # A busy machine says how far the planning is.
+    [said] = [text for text in done.stderr.splitlines() if "composing and checking" not in text]
+    assert said.startswith(MISTAKES[line])
     assert list(tmp_path.iterdir()) == []
 
 
