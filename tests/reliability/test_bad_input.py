@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bnexp.config.compose import compose_run
-from bnexp.config.explain import keys_by_choice
 from bnexp.config.folder import choices, config_dir, groups
+from bnexp.config.meaning import keys_by_choice
 from bnexp.errors import ConfigError
 from bnexp.experiment import prepare
 
